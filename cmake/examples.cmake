@@ -1,0 +1,29 @@
+# Each examples/NAME.c, and examples/hashtree/, becomes examples/NAME in the build tree, with the shared library. The
+# target `examples` is all of them.
+
+add_custom_target(examples)
+
+function(brood_example name)
+    add_executable(example_${name} ${ARGN})
+    set_target_properties(example_${name} PROPERTIES
+        OUTPUT_NAME ${name} RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/examples")
+    target_link_libraries(example_${name} PRIVATE brood)
+    add_dependencies(examples example_${name})
+endfunction()
+
+file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/examples/*.c")
+foreach(source IN LISTS sources)
+    cmake_path(GET source STEM name)
+    brood_example(${name} "${source}")
+endforeach()
+
+file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/examples/hashtree/*.c")
+if(sources)
+    find_package(OpenSSL COMPONENTS Crypto)
+    if(OpenSSL_FOUND)
+        brood_example(hashtree ${sources})
+        target_link_libraries(example_hashtree PRIVATE brood_gnu OpenSSL::Crypto)
+    else()
+        message(STATUS "hashtree is left out: OpenSSL's headers are not installed")
+    endif()
+endif()

@@ -1,0 +1,67 @@
+# Each tests/NAME.c is a program tests/NAME and a test; each tests/NAME.sh is a test that is told the build tree; each
+# public header is a test: it must compile alone, as C11 and as C++11.
+
+# What a sanitizer must not take for itself: the signals that the tests die of on purpose.
+set(signals "handle_segv=0:handle_sigbus=0:handle_abort=0:handle_sigfpe=0:handle_sigill=0")
+set(test_environment
+    "ASAN_OPTIONS=${signals}" "TSAN_OPTIONS=${signals}:die_after_fork=0" "UBSAN_OPTIONS=print_stacktrace=1")
+
+# Single-process tests: what ThreadSanitizer, which sees one process at a time, can judge.
+set(tsan_tests)
+
+function(brood_test name)
+    add_test(NAME ${name} COMMAND ${ARGN})
+    set_tests_properties(${name} PROPERTIES
+        TIMEOUT 300 SKIP_RETURN_CODE 77 ENVIRONMENT "${test_environment}")
+    if(name IN_LIST tsan_tests)
+        set_tests_properties(${name} PROPERTIES LABELS tsan)
+    endif()
+endfunction()
+
+file(GLOB harness CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/harness*.c")
+file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/*.c")
+list(REMOVE_ITEM sources ${harness})
+add_library(harness OBJECT ${harness})
+target_link_libraries(harness PUBLIC brood_static brood_gnu)
+foreach(source IN LISTS sources)
+    cmake_path(GET source STEM name)
+    add_executable(test_${name} "${source}")
+    set_target_properties(test_${name} PROPERTIES
+        OUTPUT_NAME ${name} RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/tests")
+    target_link_libraries(test_${name} PRIVATE harness brood_static)
+    if(name MATCHES "^internal_")
+        target_include_directories(test_${name} PRIVATE "${PROJECT_SOURCE_DIR}/src")
+    endif()
+    brood_test(${name} test_${name})
+endforeach()
+
+file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/plugin/*.c")
+foreach(source IN LISTS sources)
+    cmake_path(GET source STEM name)
+    add_library(plugin_${name} MODULE "${source}")
+    set_target_properties(plugin_${name} PROPERTIES
+        PREFIX "" OUTPUT_NAME ${name} LIBRARY_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/tests/plugin")
+    target_include_directories(plugin_${name} PRIVATE "${PROJECT_SOURCE_DIR}/include")
+    target_link_libraries(plugin_${name} PRIVATE brood_gnu)
+endforeach()
+
+file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/*.sh")
+foreach(source IN LISTS sources)
+    cmake_path(GET source STEM name)
+    brood_test(${name} sh "${source}" "${PROJECT_BINARY_DIR}")
+endforeach()
+
+if(NOT BROOD_SANITIZE)
+    include(CheckLanguage)
+    check_language(CXX)
+    set(alone -Wall -Wextra -Wpedantic -Wshadow -Werror -fsyntax-only -I "${PROJECT_SOURCE_DIR}/include")
+    file(GLOB headers CONFIGURE_DEPENDS
+        "${PROJECT_SOURCE_DIR}/include/brood.h" "${PROJECT_SOURCE_DIR}/include/brood/*.h")
+    foreach(header IN LISTS headers)
+        cmake_path(GET header STEM name)
+        brood_test(header_${name}_c11 "${CMAKE_C_COMPILER}" -std=c11 ${alone} -x c "${header}")
+        if(CMAKE_CXX_COMPILER)
+            brood_test(header_${name}_cxx11 "${CMAKE_CXX_COMPILER}" -std=c++11 ${alone} -x c++ "${header}")
+        endif()
+    endforeach()
+endif()

@@ -1,0 +1,26 @@
+/* brood.h: multiprocessing for C. Includes every noun; each header is the manual of its own.
+ *
+ * What holds for all of them:
+ * - Result: a pointer, or NULL with errno set; or an int: 0 done, > 0 done and there is something to know (or a count,
+ *   where a call says so), < 0 a negative errno: not done, nothing held or changed. brood_error() has the sentence.
+ * - timeout_ms: 0 tries once, BROOD_FOREVER waits on, any other negative is EINVAL. Time is CLOCK_MONOTONIC, and a
+ *   signal does not cut a wait short.
+ * - Options: NULL, or a struct whose zero value is the default. What they point to is copied; `reserved` must be zero
+ *   (else EINVAL: the caller was built against a newer brood).
+ * - Any thread of any process of the family may call, a signal handler may not, unless a call says otherwise. After
+ *   vfork(2) or a raw clone(2) no call is allowed; after fork(2) the child is a new process of the family that owns
+ *   nothing of its parent's.
+ * - "Killed" means any sudden end: SIGKILL, a crash, the OOM killer, _exit.
+ */
+#ifndef BROOD_H
+#define BROOD_H
+
+#include <brood/end.h>
+#include <brood/family.h>
+#include <brood/lock.h>
+#include <brood/memory.h>
+#include <brood/pool.h>
+#include <brood/process.h>
+#include <brood/result.h>
+
+#endif

@@ -1,0 +1,62 @@
+/* brood/lock.h: a lock that processes share.
+ *
+ * A brood_lock is 64 bytes in a struct of yours, in the region; zeroed memory is a free lock. Not recursive; not fair:
+ * it may pass a waiter over, which is what makes it fast. It is held by a thread, not by a process.
+ *
+ * Crash rule: a thread that dies holding the lock passes it on. The next acquirer gets it with BROOD_INHERITED (1)
+ * instead of 0: what the lock guards may be half written, and that caller is the one to put it right. If it dies too,
+ * the next one is told again; a normal release says "mended". A waiter that dies leaves no trace. A waiter is told of
+ * its holder's death by the kernel, as a rule within a millisecond; where the kernel cannot (before 6.2, in some
+ * sandboxes), within 50. A holder that is stopped, not dead, holds the others up.
+ *
+ * Never free, unmap or reuse memory that holds a lock which is held or waited for.
+ *
+ * EINVAL, of every call: the lock is NULL, not in the region, not aligned to 8 bytes, or its memory is neither zeroed
+ * nor a lock's; or brood_init has not been called. Not repeated below.
+ */
+#ifndef BROOD_LOCK_H
+#define BROOD_LOCK_H
+
+#include <brood/result.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct brood_lock {
+    uint64_t opaque[8];
+} brood_lock;
+
+typedef struct brood_lock_options {
+    const char *name; /* in messages; NULL: its address */
+    void *reserved[4];
+} brood_lock_options;
+
+/* Makes `lock` a free lock and names it: needed for a name only. Its memory must be zeroed, or a lock's after
+ * brood_lock_fini. EBUSY: it is a lock already. ENOMEM: no room for the name. */
+BROOD_API int brood_lock_init(brood_lock *lock, const brood_lock_options *options);
+
+/* Ends its use: the memory is zeroed, and the name freed. NULL is fine. EBUSY: it is held. */
+BROOD_API int brood_lock_fini(brood_lock *lock);
+
+/* Takes the lock, waiting up to `timeout_ms` milliseconds (0: only try, BROOD_FOREVER: never give up).
+ * 0: taken.  BROOD_INHERITED: taken, from a dead holder. Test for < 0: both mean that it is yours to release.
+ * ETIMEDOUT: another held it to the end.  EDEADLK: this thread holds it already.  ENOLCK: this thread holds 1,024. */
+BROOD_API int brood_lock_acquire(brood_lock *lock, int timeout_ms);
+
+/* Gives it back. EPERM: this thread does not hold it. */
+BROOD_API int brood_lock_release(brood_lock *lock);
+
+/* Gives it back as if its holder had died: the next acquirer gets BROOD_INHERITED. For one that finds that it cannot
+ * finish what it began. EPERM: this thread does not hold it. */
+BROOD_API int brood_lock_abandon(brood_lock *lock);
+
+/* The process id of its holder, for messages: it may be out of date when you read it. 0: nobody holds it. */
+BROOD_API int brood_lock_holder(brood_lock *lock);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

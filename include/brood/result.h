@@ -1,0 +1,34 @@
+/* brood/result.h: what every call shares: its results, and the sentence behind a failure.
+ *
+ * brood.h states the rules of results, timeouts and options.
+ */
+#ifndef BROOD_RESULT_H
+#define BROOD_RESULT_H
+
+#include <errno.h>
+
+#define BROOD_API __attribute__((visibility("default")))
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A timeout_ms that never ends. */
+#define BROOD_FOREVER (-1)
+
+/* Positive results: done, and there is something to know. */
+enum {
+    BROOD_INHERITED = 1, /* a lock: taken from a holder that died; mend what it guards */
+    BROOD_ALREADY = 1,   /* brood_init: this process has done it before */
+};
+
+/* One sentence, without a newline, about this thread's last result that was not 0: what, which object by its name,
+ * and why. Never NULL; "" before the first such result; untouched by calls that return 0. A call that fails because
+ * an earlier one gave it NULL keeps the earlier sentence. The text is the thread's own, good until its next failure. */
+BROOD_API const char *brood_error(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

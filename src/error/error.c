@@ -1,0 +1,54 @@
+/* error/error.c: brood_error(). */
+#include "error/error.h"
+
+#include <brood/result.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#define ERROR_SIZE 384
+
+static _Thread_local char error_sentence[ERROR_SIZE];
+
+/* Formats first, stores afterwards: an argument may be the sentence itself. */
+static void keep(const char *sentence, va_list arguments)
+{
+    char text[ERROR_SIZE];
+    vsnprintf(text, sizeof text, sentence, arguments);
+    for (size_t i = 0; i < sizeof text; i++) {
+        error_sentence[i] = text[i] == '\n' ? ' ' : text[i];
+        if (!text[i])
+            break;
+    }
+}
+
+int error_set(int code, const char *sentence, ...)
+{
+    va_list arguments;
+    va_start(arguments, sentence);
+    keep(sentence, arguments);
+    va_end(arguments);
+    errno = code;
+    return -code;
+}
+
+void error_tell(const char *sentence, ...)
+{
+    va_list arguments;
+    va_start(arguments, sentence);
+    keep(sentence, arguments);
+    va_end(arguments);
+}
+
+int error_keep(int code, const char *otherwise)
+{
+    if (!error_sentence[0])
+        return error_set(code, "%s", otherwise);
+    errno = code;
+    return -code;
+}
+
+const char *brood_error(void)
+{
+    return error_sentence;
+}

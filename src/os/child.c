@@ -1,0 +1,223 @@
+/* os/child.c: fork, vfork and execveat, pidfds, parent death. */
+#include "os/child.h"
+
+#include "os/clock.h"
+#include "os/thread.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+int child_bind(struct child_bond *bond, bool free)
+{
+    *bond = (struct child_bond){ .parent = getpid(), .pipe = { -1, -1 } };
+    bond->tie = free ? CHILD_FREE : thread_is_main() ? CHILD_TO_THREAD : CHILD_TO_PIPE;
+    return bond->tie == CHILD_TO_PIPE && pipe2(bond->pipe, O_CLOEXEC) < 0 ? -errno : 0;
+}
+
+void child_follow(const struct child_bond *bond)
+{
+    bool dead = false;
+    if (bond->tie == CHILD_TO_THREAD) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        dead = getppid() != bond->parent;
+    } else if (bond->tie == CHILD_TO_PIPE) {
+        struct pollfd end = { .fd = bond->pipe[0], .events = POLLIN };
+        close(bond->pipe[1]);
+        fcntl(end.fd, F_SETOWN, getpid());
+        fcntl(end.fd, F_SETSIG, SIGKILL);
+        fcntl(end.fd, F_SETFL, O_ASYNC);
+        dead = poll(&end, 1, 0) > 0;
+    }
+    if (dead)
+        kill(getpid(), SIGKILL);
+}
+
+static void flush(void)
+{
+    if (thread_is_only()) {
+        fflush(NULL);
+        return;
+    }
+    /* Another thread may hold a stream for as long as it likes: only these two are worth a wait. */
+    FILE *streams[] = { stdout, stderr };
+    for (int i = 0; i < 2; i++) {
+        if (ftrylockfile(streams[i]) != 0)
+            continue;
+        fflush(streams[i]);
+        funlockfile(streams[i]);
+    }
+}
+
+pid_t child_fork(void)
+{
+    flush();
+    pid_t pid = fork();
+    return pid < 0 ? -errno : pid;
+}
+
+_Noreturn void child_leave(int code)
+{
+    flush();
+    _exit(code & 0xff);
+}
+
+/* Between vfork and exec: the parent's memory, on the parent's stack; nothing here may be seen by it afterwards but
+ * what is meant to be. */
+static void become_program(const struct child_program *plan, const sigset_t *mask, volatile int *failed)
+{
+    char digits[11];
+    int at = 10;
+    pid_t pid = getpid();
+    digits[at] = 0;
+    for (pid_t rest = pid; rest || at == 10; rest /= 10)
+        digits[--at] = (char)('0' + rest % 10);
+    memcpy(plan->pid_text, digits + at, (size_t)(11 - at));
+    atomic_store(plan->pid_shared, pid);
+    child_follow(plan->bond);
+    for (int i = 0; i < plan->keep_count; i++)
+        if (plan->keep[i] >= 0)
+            fcntl(plan->keep[i], F_SETFD, 0);
+    if (plan->bond->tie == CHILD_TO_PIPE)
+        fcntl(plan->bond->pipe[0], F_SETFD, 0);
+    /* A handler of the parent's must not run here, once signals are let through. */
+    for (int signal = 1; signal < NSIG; signal++) {
+        struct sigaction action;
+        if (sigaction(signal, NULL, &action) == 0 && action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN) {
+            action.sa_handler = SIG_DFL;
+            action.sa_flags = 0;
+            sigaction(signal, &action, NULL);
+        }
+    }
+    pthread_sigmask(SIG_SETMASK, mask, NULL);
+    syscall(SYS_execveat, plan->program, "", plan->arguments, plan->environment, AT_EMPTY_PATH);
+    *failed = errno;
+}
+
+/* Apart from its caller so that no variable of that lives across the vfork in a register. */
+static __attribute__((noinline)) pid_t vfork_program(const struct child_program *plan, const sigset_t *mask,
+                                                     volatile int *failed)
+{
+    pid_t pid = vfork(); /* NOLINT: fork copies page tables, which costs a big parent dearly */
+    if (pid == 0) {
+        become_program(plan, mask, failed);
+        _exit(127);
+    }
+    return pid;
+}
+
+pid_t child_exec(const struct child_program *plan)
+{
+    volatile int failed = 0;
+    sigset_t all, mask;
+    flush();
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &mask);
+    pid_t pid = vfork_program(plan, &mask, &failed);
+    int error = errno;
+    pthread_sigmask(SIG_SETMASK, &mask, NULL);
+    if (pid < 0)
+        return -error;
+    if (failed) {
+        while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+            continue;
+        return -failed;
+    }
+    return pid;
+}
+
+int child_pidfd(pid_t pid)
+{
+    return (int)syscall(SYS_pidfd_open, pid, 0);
+}
+
+int child_reap(pid_t pid, struct child_status *status)
+{
+    siginfo_t info = { .si_pid = 0 };
+    *status = (struct child_status){ .known = true };
+    int result;
+    while ((result = waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG)) < 0 && errno == EINTR)
+        continue;
+    if (result < 0) {
+        status->known = false; /* ECHILD: a foreign wait, or SIGCHLD ignored */
+        return 1;
+    }
+    if (info.si_pid == 0)
+        return 0;
+    if (info.si_code == CLD_EXITED)
+        status->code = info.si_status;
+    else
+        status->signal = info.si_status;
+    status->core_dumped = info.si_code == CLD_DUMPED;
+    return 1;
+}
+
+/* Whether it has ended, without taking its status. */
+static bool has_ended(pid_t pid)
+{
+    siginfo_t info = { .si_pid = 0 };
+    return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 ? errno != EINTR : info.si_pid != 0;
+}
+
+int child_await(pid_t pid, int pidfd, int64_t deadline)
+{
+    for (;;) {
+        int64_t left = deadline == CLOCK_NEVER ? CLOCK_NEVER : deadline - clock_now();
+        if (left < 0)
+            left = 0;
+        if (pidfd < 0) {
+            if (has_ended(pid))
+                return 0;
+            if (left == 0)
+                return -ETIMEDOUT;
+            int64_t nap = left < THREAD_NAP ? left : THREAD_NAP;
+            nanosleep(&(struct timespec){ .tv_nsec = (long)nap }, NULL);
+            continue;
+        }
+        struct pollfd ended = { .fd = pidfd, .events = POLLIN };
+        struct timespec wait = { .tv_sec = (time_t)(left / 1000000000), .tv_nsec = (long)(left % 1000000000) };
+        int ready = ppoll(&ended, 1, deadline == CLOCK_NEVER ? NULL : &wait, NULL);
+        if (ready > 0 && (ended.revents & POLLNVAL))
+            pidfd = -1; /* the program closed it */
+        else if (ready > 0)
+            return 0;
+        else if (ready == 0)
+            return -ETIMEDOUT;
+    }
+}
+
+int child_signal(pid_t pid, int pidfd, int signal)
+{
+    long result = pidfd >= 0 ? syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0) : -1;
+    if (pidfd < 0 || (result < 0 && errno == EBADF))
+        result = kill(pid, signal);
+    return result < 0 ? -errno : 0;
+}
+
+void child_close_all_but(const int *keep, int count)
+{
+    for (unsigned from = 3;;) {
+        unsigned next = ~0U;
+        for (int i = 0; i < count; i++)
+            if (keep[i] >= (int)from && (unsigned)keep[i] < next)
+                next = (unsigned)keep[i];
+        if (next > from && syscall(SYS_close_range, from, next == ~0U ? ~0U : next - 1, 0) < 0) { /* before 5.9 */
+            long most = sysconf(_SC_OPEN_MAX);
+            for (unsigned fd = from; fd < next && fd < (unsigned)(most < 0 ? 1024 : most); fd++)
+                close((int)fd);
+        }
+        if (next == ~0U)
+            return;
+        from = next + 1;
+    }
+}

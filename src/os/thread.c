@@ -1,0 +1,72 @@
+/* os/thread.c: attaching a thread, and what the kernel offers it. */
+#include "os/thread.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <sys/single_threaded.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+_Thread_local struct thread thread_local_self;
+_Atomic bool thread_deaths_are_told;
+
+_Static_assert(offsetof(struct robust_word, next) == 32, "as in pthread_mutex_t");
+_Static_assert(offsetof(struct thread, dummy) == offsetof(struct thread, before_dummy) + sizeof(void *), "adjacent");
+
+/* From this release on the kernel wakes for a pending word whose id part is 0 but which is not 0 itself. */
+static bool kernel_wakes_for_pending(void)
+{
+    struct utsname system;
+    int major = 0, minor = 0;
+    if (uname(&system) < 0 || sscanf(system.release, "%d.%d", &major, &minor) != 2)
+        return false;
+    return major > 6 || (major == 6 && minor >= 2);
+}
+
+struct thread *thread_attach(void)
+{
+    struct thread *self = &thread_local_self;
+    size_t size = 0;
+    struct robust_list_head *head = NULL;
+    bool listed = syscall(SYS_get_robust_list, 0, &head, &size) == 0 && head && size == sizeof *head &&
+                  head->futex_offset == -(long)offsetof(struct robust_word, next);
+    self->dummy.list.next = &self->dummy.list;
+    self->dummy.futex_offset = -(long)offsetof(struct robust_word, next);
+    self->dummy.list_op_pending = NULL;
+    self->head = listed ? head : &self->dummy;
+    self->id = (uint32_t)gettid();
+    self->held = 0;
+    self->process = getpid();
+    self->arena = self->id;
+    self->spin = 10000;
+    thread_deaths_are_told = listed && kernel_wakes_for_pending();
+    atomic_store(&wiped->process, self->process);
+    return self;
+}
+
+bool thread_is_gone(uint32_t id)
+{
+    if (sched_getscheduler((pid_t)id) < 0 && errno == ESRCH)
+        return true;
+    int fd = (int)syscall(SYS_pidfd_open, (pid_t)id, 0); /* a zombie is still found above; its pidfd is readable */
+    if (fd < 0)
+        return false;
+    struct pollfd ended = { .fd = fd, .events = POLLIN };
+    bool gone = poll(&ended, 1, 0) == 1;
+    close(fd);
+    return gone;
+}
+
+bool thread_is_only(void)
+{
+    return __libc_single_threaded;
+}
+
+bool thread_is_main(void)
+{
+    return getpid() == gettid();
+}

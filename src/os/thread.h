@@ -1,0 +1,112 @@
+/* os/thread.h: this thread as the kernel knows it, and its robust list.
+ *
+ * When a thread dies, in whatever way, the kernel walks the list that get_robust_list(2) names. In each word there that
+ * carries the thread's id it puts FUTEX_OWNER_DIED in the id's place, and wakes one sleeper if FUTEX_WAITERS is set.
+ * `list_op_pending` names one word more: treated alike if it carries the id; and if its id part is 0 (kernel 6.2) one
+ * sleeper is woken and the word left alone. That second rule is what lets a wake survive the death of who owed it:
+ *
+ *   whoever is about to make something true that others sleep for, and whoever sleeps for it, first names the word
+ *   (thread_expects), so that the kernel sends the wake if he dies between his step and the next one's.
+ *
+ * The list is libc's, shared with the program's own robust mutexes: entries are laid out as glibc's, and libc's robust
+ * lock and unlock clear the pending entry, so it is set after other locks are taken and not across foreign code.
+ */
+#ifndef OS_THREAD_H
+#define OS_THREAD_H
+
+#include "os/wiped.h"
+
+#include <linux/futex.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* A word that a thread can hold for the kernel to mark. The offsets of `prev` and `next` are those of glibc's
+ * pthread_mutex_t on 64-bit machines, since one list holds both. */
+struct robust_word {
+    union {
+        struct {
+            _Atomic uint32_t word;    /* 0, or the holder's thread id, FUTEX_WAITERS, FUTEX_OWNER_DIED: by CAS, and
+                                       * by the kernel at the holder's death */
+            _Atomic uint32_t version; /* wait/latch.c */
+        };
+        _Atomic uint64_t cell; /* both at once */
+    };
+    _Atomic uint32_t cpu;  /* the holder's when it took it, + 1; a hint: wait/spin.h */
+    _Atomic uint32_t mark; /* whoever embeds this may use it, and `owner` */
+    _Atomic uint64_t owner;
+    void *prev, *next; /* of the holder's list; the holder's only */
+};
+
+struct thread {
+    int32_t process;               /* wiped->process when it attached: else it is another process' (fork), or new */
+    uint32_t id;                   /* gettid(2) */
+    struct robust_list_head *head; /* the kernel's; where there is none a dummy, so that nobody need ask */
+    unsigned held;                 /* robust words in its list that are brood's */
+    unsigned arena;                /* region/heap.c: the arena it last used */
+    int64_t spin;                  /* wait/spin.h: nanoseconds it may spin, by its experience */
+    void *before_dummy;            /* where the list's first entry would have its `prev` */
+    struct robust_list_head dummy;
+};
+
+extern _Thread_local struct thread thread_local_self;
+
+/* First call of a thread, or first after a fork. */
+struct thread *thread_attach(void);
+
+static inline struct thread *thread_self(void)
+{
+    struct thread *self = &thread_local_self;
+    int32_t process = atomic_load_explicit(&wiped->process, memory_order_relaxed);
+    return process != 0 && self->process == process ? self : thread_attach();
+}
+
+/* Whether the kernel marks and wakes for the dead as described above; else who sleeps naps, and asks. */
+extern _Atomic bool thread_deaths_are_told;
+
+/* How long a nap is where they are not: nanoseconds. */
+#define THREAD_NAP 5000000
+
+/* Whether the thread of that id has ended. For naps only: an id may have been given to another thread meanwhile. */
+bool thread_is_gone(uint32_t id);
+
+/* Whether this process has had only one thread so far. */
+bool thread_is_only(void);
+
+/* Whether the calling thread is the process' first. */
+bool thread_is_main(void);
+
+/* Names `word` as this thread's pending one; NULL: none. The stores stay where they stand in the program: a death is
+ * seen in program order, so the compiler is all that must be held. */
+static inline void thread_expects(struct thread *self, _Atomic uint32_t *word)
+{
+    struct robust_list *entry = word ? (struct robust_list *)(void *)((char *)word - self->head->futex_offset) : NULL;
+    atomic_signal_fence(memory_order_seq_cst);
+    *(struct robust_list *volatile *)&self->head->list_op_pending = entry;
+    atomic_signal_fence(memory_order_seq_cst);
+}
+
+/* Puts a held word into this thread's list, or takes it out. The word must be the pending one meanwhile. */
+static inline void thread_enlist(struct thread *self, struct robust_word *held)
+{
+    struct robust_list *first = self->head->list.next;
+    held->next = first;
+    held->prev = &self->head->list;
+    ((void **)(void *)((uintptr_t)first & ~(uintptr_t)1))[-1] = &held->next;
+    atomic_signal_fence(memory_order_seq_cst);
+    *(void *volatile *)&self->head->list.next = &held->next;
+    self->held++;
+}
+
+static inline void thread_delist(struct thread *self, struct robust_word *held)
+{
+    void **next = (void **)(void *)((uintptr_t)held->next & ~(uintptr_t)1);
+    void *volatile *prev = (void *volatile *)((uintptr_t)held->prev & ~(uintptr_t)1);
+    next[-1] = held->prev;
+    *prev = held->next;
+    atomic_signal_fence(memory_order_seq_cst);
+    self->held--;
+}
+
+#endif
