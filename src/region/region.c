@@ -1,0 +1,100 @@
+/* region/region.c: founding and joining. */
+#include "region/region.h"
+
+#include "error/error.h"
+#include "region/heap.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* The last digits change with the layout: a child with another libbrood (upgraded meanwhile) refuses the region. */
+#define REGION_MAGIC (UINT64_C(0x42524f4f44) << 24 | 1)
+
+struct region *region;
+
+static int region_fd = -1;
+static struct shm_identity region_identity;
+static char region_refusal[384] = "brood_init has not been called in this process";
+
+static size_t aligned(size_t offset, size_t grain)
+{
+    return (offset + grain - 1) / grain * grain;
+}
+
+int region_found(size_t size, size_t table_size)
+{
+    size = aligned(size, REGION_GRAIN);
+    int failed = 0;
+    int fd = shm_create(size);
+    if (fd < 0)
+        return error_set(-fd,
+                         fd == -ENOSYS ? "the kernel refuses memfd_create: %s" : "no memory object for the region: %s",
+                         strerror(-fd));
+    struct region *found = shm_map(fd, size, NULL, &failed);
+    size_t table_at = aligned(sizeof *found, 64);
+    size_t heap_at = aligned(table_at + table_size, 64);
+    if (found && shm_populate(found, heap_at < REGION_GRAIN ? heap_at : REGION_GRAIN) < 0) {
+        munmap(found, size);
+        found = NULL;
+        failed = -ENOMEM;
+    }
+    if (!found || (failed = shm_identify(fd, &region_identity)) < 0) {
+        close(fd);
+        return error_set(-failed, "the region of %zu bytes cannot be mapped: %s", size, strerror(-failed));
+    }
+    *found = (struct region){ .magic = REGION_MAGIC,
+                              .base = (uintptr_t)found,
+                              .size = size,
+                              .table = (struct table *)(void *)((char *)found + table_at),
+                              .heap = (struct heap *)(void *)((char *)found + heap_at) };
+    heap_lay_out(found->heap, (char *)found + size);
+    region = found;
+    region_fd = fd;
+    return 0;
+}
+
+int region_join(int fd)
+{
+    struct region head;
+    int failed = 0;
+    if (pread(fd, &head, sizeof head, 0) != sizeof head || head.magic >> 24 != REGION_MAGIC >> 24)
+        return error_set(EPERM, "descriptor %d, said to be the family's region, is not", fd);
+    if (head.magic != REGION_MAGIC)
+        return error_set(EPERM, "the family's region was laid out by another version of brood");
+    if (!shm_map(fd, head.size, (void *)(uintptr_t)head.base, &failed))
+        return error_set(failed == -EEXIST ? EAGAIN : -failed,
+                         "the region's address %#llx is taken in this process: %s", (unsigned long long)head.base,
+                         strerror(-failed));
+    if (shm_identify(fd, &region_identity) < 0)
+        return error_set(EPERM, "the region's descriptor %d cannot be identified", fd);
+    region = (struct region *)(uintptr_t)head.base;
+    region_fd = fd;
+    return 0;
+}
+
+void region_leave(void)
+{
+    munmap(region, region->size);
+    region = NULL;
+}
+
+int region_descriptor(void)
+{
+    if (!shm_is(region_fd, &region_identity))
+        return error_set(EBADF, "the program closed brood's descriptor %d of the region, which a spawned child needs",
+                         region_fd);
+    return region_fd;
+}
+
+void region_refuse(const char *sentence)
+{
+    snprintf(region_refusal, sizeof region_refusal, "%s", sentence);
+}
+
+int region_enter(void)
+{
+    return region ? 0 : error_set(EINVAL, "%s", region_refusal);
+}

@@ -1,0 +1,63 @@
+/* region/region.h: the region, as this process sees it.
+ *
+ * Layout, from its base: struct region; the family's table (process/table.c); the heap's own tables (region/heap.c);
+ * then, aligned, the heap's units to the end.
+ */
+#ifndef REGION_REGION_H
+#define REGION_REGION_H
+
+#include "os/shm.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define REGION_LEAST ((size_t)1 << 20)
+#define REGION_GRAIN ((size_t)1 << 16)
+
+struct heap;
+struct table;
+
+/* At the region's base; written by the founder before anyone else can see it, read only afterwards. */
+struct region {
+    uint64_t magic;      /* REGION_MAGIC: also the layout's version */
+    uint64_t base, size; /* where every process maps it, and its bytes */
+    struct table *table; /* the family's processes */
+    struct heap *heap;
+    int cpus; /* that its processes may spin on: 1, where a quota would pay for it; the founder's finding */
+};
+
+/* NULL until this process is in a family. */
+extern struct region *region;
+
+/* Founds one: maps it, keeps `table_size` bytes for the table, lays out the heap. 0 or -errno, with a sentence. */
+int region_found(size_t size, size_t table_size);
+
+/* Maps the one behind `fd`, which a parent handed down. 0 or -errno, with a sentence. */
+int region_join(int fd);
+
+/* Unmaps it again: it turned out not to be for this process. */
+void region_leave(void);
+
+/* The descriptor, for a child; -EBADF, with a sentence, if the program closed it. */
+int region_descriptor(void);
+
+/* Remembers why this process has no region, for region_enter. */
+void region_refuse(const char *sentence);
+
+/* Every public call's first step. 0; -EINVAL, with the sentence of the failed brood_init, or that there was none. */
+int region_enter(void);
+
+static inline bool region_contains(const void *address)
+{
+    return region && (uintptr_t)address - (uintptr_t)region < region->size;
+}
+
+/* Whether [address, address + size) lies in it. */
+static inline bool region_holds(const void *address, size_t size)
+{
+    return region_contains(address) && size <= region->size - ((uintptr_t)address - (uintptr_t)region);
+}
+
+#endif
