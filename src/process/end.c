@@ -1,0 +1,103 @@
+/* process/end.c: brood/end.h: names, and what a process or task says of its own end. */
+#include "process/end.h"
+
+#include "os/wiped.h"
+
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+void end_note_to(struct end_note *note)
+{
+    atomic_store(&wiped->task, note);
+}
+
+void end_say(struct end_note *note, int code)
+{
+    note->code = code;
+    atomic_store_explicit(&note->how, code ? BROOD_FAILED : BROOD_RETURNED, memory_order_release);
+}
+
+int brood_fail(int code, const char *why, ...)
+{
+    struct end_note *note = atomic_load(&wiped->task);
+    if (note && why) {
+        va_list arguments;
+        va_start(arguments, why);
+        vsnprintf(note->why, sizeof note->why, why, arguments);
+        va_end(arguments);
+    }
+    return code;
+}
+
+const char *brood_how_name(brood_how how)
+{
+    switch (how) {
+    case BROOD_RUNNING:
+        return "running";
+    case BROOD_RETURNED:
+        return "returned";
+    case BROOD_FAILED:
+        return "failed";
+    case BROOD_EXITED:
+        return "exited";
+    case BROOD_CRASHED:
+        return "crashed";
+    case BROOD_LOST:
+        return "lost";
+    }
+    return NULL;
+}
+
+/* The names of the numbers that this machine has, from libc; those of real-time signals are made once. */
+const char *brood_signal_name(int signal)
+{
+    static char names[NSIG][16];
+    static _Atomic bool made;
+    if (signal <= 0 || signal >= NSIG)
+        return NULL;
+    if (!atomic_load(&made)) { /* several threads may write the same bytes */
+        for (int i = 1; i < NSIG; i++) {
+            const char *abbreviation = sigabbrev_np(i);
+            char name[16] = "";
+            if (abbreviation)
+                snprintf(name, sizeof name, "SIG%s", abbreviation);
+            else if (i >= SIGRTMIN && i <= SIGRTMAX)
+                snprintf(name, sizeof name, i == SIGRTMIN ? "SIGRTMIN" : "SIGRTMIN+%d", i - SIGRTMIN);
+            memcpy(names[i], name, sizeof name);
+        }
+        atomic_store(&made, true);
+    }
+    return names[signal][0] ? names[signal] : NULL;
+}
+
+void end_tell(brood_end *end, const struct child_status *status, const struct end_note *note, bool began)
+{
+    int how = atomic_load_explicit(&note->how, memory_order_acquire);
+    if (status->signal) {
+        const char *name = brood_signal_name(status->signal);
+        end->how = BROOD_CRASHED;
+        end->signal = status->signal;
+        end->core_dumped = status->core_dumped;
+        snprintf(end->why, sizeof end->why, "killed by %s (%d)", name ? name : "signal", status->signal);
+    } else if (how != BROOD_RUNNING) {
+        end->how = (brood_how)how;
+        end->code = note->code;
+        memcpy(end->why, note->why, sizeof end->why);
+        if (!end->why[0] && end->code)
+            snprintf(end->why, sizeof end->why, "returned %d", end->code);
+    } else if (!status->known) {
+        end->how = BROOD_LOST;
+        snprintf(end->why, sizeof end->why, "ended without returning; another wait took its status");
+    } else if (!began) {
+        end->how = BROOD_FAILED;
+        end->code = -ENOEXEC;
+        snprintf(end->why, sizeof end->why, "the child ended (exit status %d) without calling brood_init",
+                 status->code);
+    } else {
+        end->how = BROOD_EXITED;
+        end->code = status->code;
+        snprintf(end->why, sizeof end->why, "called exit with %d", status->code);
+    }
+}

@@ -1,0 +1,19 @@
+/* process/end.h: how an end comes to be known: from what the process said itself, and from what the system says. */
+#ifndef PROCESS_END_H
+#define PROCESS_END_H
+
+#include "os/child.h"
+#include "process/table.h"
+
+#include <brood/end.h>
+
+/* Where brood_fail of this process writes from now on. NULL: nowhere. */
+void end_note_to(struct end_note *note);
+
+/* The last word: the function returned `code`. */
+void end_say(struct end_note *note, int code);
+
+/* Puts both together into how, code, signal, core_dumped and why of `end`. `began`: the child had found its slot. */
+void end_tell(brood_end *end, const struct child_status *status, const struct end_note *note, bool began);
+
+#endif

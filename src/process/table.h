@@ -1,0 +1,68 @@
+/* process/table.h: the family's processes: one slot each, in the region.
+ *
+ * A process is a slot and the slot's generation, never a pid alone: a slot is taken for a process before it exists, and
+ * given back only when it is gone for good (its status taken, or found gone after its starter), with the generation
+ * raised before anyone else gets it.
+ */
+#ifndef PROCESS_TABLE_H
+#define PROCESS_TABLE_H
+
+#include "os/thread.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define TABLE_SLOTS 4096 /* fewer in a small region: a sixteenth of it */
+#define SLOT_NAME 32
+
+struct ticket;
+
+/* What a process or a task says of its own end, before it ends. Its one writer is the process; read once that is gone.
+ * `how` is written last: a process killed before it has said nothing. */
+struct end_note {
+    _Atomic int32_t how; /* a brood_how; BROOD_RUNNING: nothing was said */
+    int32_t code;
+    char why[128];
+};
+
+/* Who writes what: `claim` by CAS of whoever takes or gives back the slot; `began` and `note` by the process; the rest
+ * by its starter before it exists (pid by both, the same), and then by nobody. */
+struct slot {
+    struct robust_word
+        life; /* held, for ever, by the first thread of the process that used brood: the kernel marks it */
+    _Atomic uint64_t claim; /* generation << 32 | pid of its starter (its own, if nobody started it); 0: free */
+    _Atomic int32_t pid;    /* 0 until it exists */
+    _Atomic int32_t began;  /* 1: the process has found itself here */
+    struct ticket *ticket;  /* what it is to do: its block goes with the slot */
+    char name[SLOT_NAME];
+    struct end_note note;
+};
+
+struct table {
+    uint32_t count;
+    _Atomic uint32_t next; /* where to look for a free slot; a hint */
+    _Alignas(64) struct slot slots[];
+};
+
+/* Bytes that the table takes in a region of that size. */
+size_t table_size(size_t region_size);
+void table_lay_out(struct table *table, size_t region_size);
+
+/* A slot and its generation, in one word: 0 is none. */
+typedef uint64_t slot_id;
+
+struct slot *slot_of(slot_id id);
+
+/* Takes a slot for a process that is about to be started. 0: the table is full. */
+slot_id table_claim(const char *name);
+
+/* Gives it back, with its ticket. Nothing, if it is someone else's by now. */
+void table_release(slot_id id);
+
+/* This process is the one the slot was taken for: it holds the slot's life word from here on. */
+void table_begin(slot_id id);
+
+/* This process' slot, taken now if nobody started it (the founder, a child forked by hand). 0: the table is full. */
+slot_id table_self(const char *name);
+
+#endif
