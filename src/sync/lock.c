@@ -1,0 +1,192 @@
+/* sync/lock.c: brood/lock.h: a latch in the user's memory, held through the thread's robust list.
+ */
+#include "error/error.h"
+#include "os/clock.h"
+#include "region/heap.h"
+#include "region/region.h"
+#include "wait/latch.h"
+
+#include <brood/lock.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LOCK_MARK 0x6b636f6cu /* "lock": in latch.mark, once it is known that the memory is a lock */
+#define LOCK_MOST 1024        /* a thread may hold: the kernel looks at 2,048 entries of its list, not all brood's */
+
+/* What lies in a brood_lock. latch: see os/thread.h and wait/latch.h; its `owner` is the pid of the last holder, written
+ * by the holder once it has it, for EPERM and messages. name: set by init before the lock is shared. */
+struct lock {
+    struct robust_word latch;
+    char *name; /* a block of the region, or NULL */
+    uint64_t room[2];
+};
+
+_Static_assert(sizeof(struct lock) == sizeof(brood_lock), "64 bytes");
+
+static const char *describe(const struct lock *lock, char text[static 32])
+{
+    if (lock->name)
+        return lock->name;
+    snprintf(text, 32, "%p", (const void *)lock);
+    return text;
+}
+
+/* Says that zeroed memory is a lock from now on; false: it is neither. Several may be at it at once: one that sees no
+ * mark but something else looks for the mark again, since the mark is the first that changes. */
+static bool recognise(struct lock *lock)
+{
+    static const struct lock zero;
+    uint32_t none = 0;
+    if (memcmp(lock, &zero, sizeof zero) == 0)
+        atomic_compare_exchange_strong(&lock->latch.mark, &none, LOCK_MARK);
+    return atomic_load(&lock->latch.mark) == LOCK_MARK;
+}
+
+static int refuse(const brood_lock *lock, const char *call)
+{
+    if (!lock)
+        return error_keep(EINVAL, "the lock is NULL");
+    if (!region_holds(lock, sizeof *lock) || (uintptr_t)lock % sizeof(uint64_t) != 0)
+        return error_set(EINVAL, "%s: %p is no place for a lock: it must be in the region, on 8 bytes", call,
+                         (const void *)lock);
+    return error_set(EINVAL, "%s: the memory at %p is neither zeroed nor a lock", call, (const void *)lock);
+}
+
+/* The lock in there, or NULL. */
+static inline struct lock *lock_in(brood_lock *memory)
+{
+    struct lock *lock = (struct lock *)(void *)memory;
+    if (!region_contains(lock) || !region_holds(lock, sizeof *lock) || (uintptr_t)lock % sizeof(uint64_t) != 0)
+        return NULL;
+    return atomic_load_explicit(&lock->latch.mark, memory_order_relaxed) == LOCK_MARK || recognise(lock) ? lock : NULL;
+}
+
+static inline bool held_by(struct thread *self, struct lock *lock)
+{
+    return (atomic_load_explicit(&lock->latch.word, memory_order_relaxed) & FUTEX_TID_MASK) == self->id &&
+           atomic_load_explicit(&lock->latch.owner, memory_order_relaxed) == (uint64_t)self->process;
+}
+
+int brood_lock_init(brood_lock *memory, const brood_lock_options *options)
+{
+    static const struct lock zero;
+    struct lock *lock = (struct lock *)(void *)memory;
+    if (region_enter() < 0)
+        return -EINVAL;
+    if (!region_contains(lock) || !region_holds(lock, sizeof *lock) || (uintptr_t)lock % sizeof(uint64_t) != 0)
+        return refuse(memory, "brood_lock_init");
+    for (size_t i = 0; options && i < sizeof options->reserved / sizeof *options->reserved; i++)
+        if (options->reserved[i])
+            return error_set(EINVAL, "brood_lock_init: the options are of a newer brood (reserved[%zu])", i);
+    if (atomic_load(&lock->latch.mark) == LOCK_MARK)
+        return error_set(EBUSY, "brood_lock_init: the memory at %p is a lock already", (void *)memory);
+    if (memcmp(lock, &zero, sizeof zero) != 0)
+        return refuse(memory, "brood_lock_init");
+    atomic_store(&lock->latch.mark, LOCK_MARK); /* first: killed from here on, we leave a lock without a name */
+    if (options && options->name) {
+        size_t size = strlen(options->name) + 1;
+        if (!heap_take_into((void **)&lock->name, size)) {
+            atomic_store(&lock->latch.mark, 0);
+            return error_set(ENOMEM, "brood_lock_init: no memory in the region for the name");
+        }
+        memcpy(lock->name, options->name, size);
+    }
+    return 0;
+}
+
+int brood_lock_fini(brood_lock *memory)
+{
+    char text[32];
+    if (!memory)
+        return 0;
+    if (region_enter() < 0)
+        return -EINVAL;
+    struct lock *lock = lock_in(memory);
+    if (!lock)
+        return refuse(memory, "brood_lock_fini");
+    struct thread *self = thread_self();
+    if (held_by(self, lock) || latch_take(self, &lock->latch, LATCH_TRY) < 0)
+        return error_set(EBUSY, "brood_lock_fini: lock '%s' is held by process %d", describe(lock, text),
+                         (int)atomic_load(&lock->latch.owner));
+    latch_drop(self, &lock->latch);
+    if (lock->name)
+        heap_give(lock->name, (void **)&lock->name);
+    memset(lock, 0, sizeof *lock);
+    return 0;
+}
+
+int brood_lock_acquire(brood_lock *memory, int timeout_ms)
+{
+    char text[32];
+    struct lock *lock = lock_in(memory);
+    if (!lock)
+        return region_enter() < 0 ? -EINVAL : refuse(memory, "brood_lock_acquire");
+    if (timeout_ms < BROOD_FOREVER)
+        return error_set(EINVAL, "brood_lock_acquire: a timeout of %d ms", timeout_ms);
+    struct thread *self = thread_self();
+    if (held_by(self, lock))
+        return error_set(EDEADLK, "lock '%s' is held by this thread already", describe(lock, text));
+    if (self->held >= LOCK_MOST)
+        return error_set(ENOLCK, "this thread holds %d locks, the most it may", LOCK_MOST);
+    int64_t deadline = timeout_ms == 0 ? LATCH_TRY : timeout_ms < 0 ? CLOCK_NEVER : clock_deadline(timeout_ms);
+    int taken = latch_take(self, &lock->latch, deadline);
+    if (taken < 0)
+        return error_set(ETIMEDOUT, "lock '%s' is held by process %d still, after %d ms", describe(lock, text),
+                         (int)atomic_load(&lock->latch.owner), timeout_ms);
+    atomic_store_explicit(&lock->latch.owner, (uint64_t)self->process, memory_order_relaxed);
+    latch_hold(self, &lock->latch);
+    if (taken == LATCH_INHERITED)
+        error_tell("lock '%s' comes from a holder that died: what it guards may be half written", describe(lock, text));
+    return taken;
+}
+
+/* The lock, if this thread holds it; else NULL and *failed = -errno, with a sentence. */
+static inline struct lock *held_in(brood_lock *memory, struct thread **self, const char *call, int *failed)
+{
+    char text[32];
+    struct lock *lock = lock_in(memory);
+    if (!lock) {
+        *failed = region_enter() < 0 ? -EINVAL : refuse(memory, call);
+        return NULL;
+    }
+    *self = thread_self();
+    if (held_by(*self, lock))
+        return lock;
+    *failed = error_set(EPERM, "%s: lock '%s' is not held by this thread", call, describe(lock, text));
+    return NULL;
+}
+
+int brood_lock_release(brood_lock *memory)
+{
+    int failed;
+    struct thread *self;
+    struct lock *lock = held_in(memory, &self, "brood_lock_release", &failed);
+    if (!lock)
+        return failed;
+    latch_unhold(self, &lock->latch);
+    latch_drop(self, &lock->latch);
+    return 0;
+}
+
+int brood_lock_abandon(brood_lock *memory)
+{
+    int failed;
+    struct thread *self;
+    struct lock *lock = held_in(memory, &self, "brood_lock_abandon", &failed);
+    if (!lock)
+        return failed;
+    latch_unhold(self, &lock->latch);
+    latch_abandon(self, &lock->latch);
+    return 0;
+}
+
+int brood_lock_holder(brood_lock *memory)
+{
+    struct lock *lock = lock_in(memory);
+    if (!lock)
+        return region_enter() < 0 ? -EINVAL : refuse(memory, "brood_lock_holder");
+    bool held = atomic_load(&lock->latch.word) & FUTEX_TID_MASK;
+    return held ? (int)atomic_load(&lock->latch.owner) : 0;
+}
