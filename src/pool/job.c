@@ -1,0 +1,220 @@
+/* pool/job.c */
+#include "pool/job.h"
+
+#include "pool/pool.h"
+#include "region/heap.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define OWNER_SHIFT 48
+#define OFFSET_MASK ((UINT64_C(1) << OWNER_SHIFT) - 1)
+
+static uint64_t word_of(uint64_t owner, uint64_t offset)
+{
+    return owner << OWNER_SHIFT | offset;
+}
+
+struct job *job_create(size_t count, size_t chunk, uint32_t lanes)
+{
+    size_t chunks = (count + chunk - 1) / chunk;
+    struct job *job = heap_take(sizeof *job + lanes * sizeof(struct lane), true);
+    if (!job)
+        return NULL;
+    job->words = heap_take(chunks * sizeof *job->words, true);
+    job->fates = heap_take(count, true);
+    if (!job->words || !job->fates) {
+        job_destroy(job);
+        return NULL;
+    }
+    job->count = count;
+    job->chunk = chunk;
+    job->chunks = chunks;
+    job->first = SIZE_MAX;
+    job->lane_count = lanes;
+    for (uint32_t i = 0; i < lanes; i++) {
+        job->lanes[i].begin = chunks * i / lanes;
+        job->lanes[i].end = chunks * (i + 1) / lanes;
+        job->lanes[i].next = job->lanes[i].begin;
+    }
+    return job;
+}
+
+void job_destroy(struct job *job)
+{
+    for (struct failure *failure = atomic_load(&job->failures), *next; failure; failure = next) {
+        next = failure->next;
+        heap_give(failure, NULL);
+    }
+    if (job->words)
+        heap_give((void *)job->words, NULL);
+    if (job->fates)
+        heap_give((void *)job->fates, NULL);
+    heap_give(job, NULL);
+}
+
+static uint64_t chunk_end(const struct job *job, uint64_t chunk)
+{
+    uint64_t end = (chunk + 1) * job->chunk;
+    return end < job->count ? end : job->count;
+}
+
+bool job_claim(struct job *job, struct worker *worker, uint64_t *begin, uint64_t *end)
+{
+    for (uint32_t i = 0; i < job->lane_count; i++) {
+        struct lane *lane = &job->lanes[(worker->index + i) % job->lane_count];
+        while (atomic_load_explicit(&lane->next, memory_order_relaxed) < lane->end) {
+            size_t chunk = atomic_fetch_add_explicit(&lane->next, 1, memory_order_relaxed);
+            if (chunk >= lane->end)
+                break;
+            uint64_t word = atomic_load_explicit(&job->words[chunk], memory_order_relaxed);
+            if (word >> OWNER_SHIFT != 0)
+                continue;
+            atomic_store_explicit(&worker->item, 0, memory_order_relaxed);
+            atomic_store_explicit(&worker->chunk, chunk, memory_order_relaxed);
+            /* Acquire: pairs with the release in job_settle, so that what a dead worker's record says was read before
+             * a successor overwrites it, and what its items wrote is seen. */
+            if (!atomic_compare_exchange_strong_explicit(&job->words[chunk], &word,
+                                                         word_of(worker->index + 1, word & OFFSET_MASK),
+                                                         memory_order_acquire, memory_order_relaxed))
+                continue;
+            *begin = chunk * job->chunk + (word & OFFSET_MASK);
+            *end = chunk_end(job, chunk);
+            return true;
+        }
+    }
+    return false;
+}
+
+void job_chunk_done(struct job *job, struct worker *worker)
+{
+    uint64_t chunk = atomic_load_explicit(&worker->chunk, memory_order_relaxed);
+    /* Release: pairs with the acquire in job_check_finished; the items' results come before. */
+    atomic_store_explicit(&job->words[chunk], word_of(JOB_CHUNK_DONE, 0), memory_order_release);
+}
+
+static void finish(struct brood_pool *pool, struct job *job)
+{
+    atomic_store(&job->finished, 1);
+    if (atomic_load(&job->sleeping))
+        pool_wake_callers(pool);
+}
+
+void job_check_finished(struct brood_pool *pool, struct job *job)
+{
+    /* Each who ended chunks passes this fence before it reads the others': the last of them sees all done. */
+    atomic_thread_fence(memory_order_seq_cst);
+    size_t at = atomic_load_explicit(&job->frontier, memory_order_relaxed);
+    while (at < job->chunks &&
+           atomic_load_explicit(&job->words[at], memory_order_acquire) >> OWNER_SHIFT == JOB_CHUNK_DONE)
+        at++;
+    atomic_store_explicit(&job->frontier, at, memory_order_relaxed);
+    if (at == job->chunks)
+        finish(pool, job);
+}
+
+void job_refuse(struct brood_pool *pool, struct job *job, int code)
+{
+    atomic_store(&job->refused, code);
+    finish(pool, job);
+}
+
+bool job_report(struct job *job, struct worker *worker, const brood_end *end)
+{
+    /* Which records are wanted: all, or of the lowest item so far; deaths always, since they count as attempts. */
+    size_t first = atomic_load(&job->first);
+    if (!job->want_ends && end->how == BROOD_FAILED && end->index >= first)
+        return true;
+    struct failure *failure = heap_take_into((void **)&worker->report, sizeof *failure);
+    if (!failure)
+        return false;
+    failure->end = *end;
+    failure->next = atomic_load(&job->failures);
+    while (!atomic_compare_exchange_weak(&job->failures, &failure->next, failure))
+        continue;
+    worker->report = NULL;
+    while (end->index < first && !atomic_compare_exchange_weak(&job->first, &first, end->index))
+        continue;
+    return true;
+}
+
+void job_seal(struct job *job, uint64_t item, brood_how how)
+{
+    atomic_store_explicit(&job->fates[item], (unsigned char)how, memory_order_release);
+}
+
+/* A record that its worker did not live to hand in: handed in it is the job's, else it is freed. */
+static void settle_report(struct job *job, struct worker *worker)
+{
+    bool listed = false;
+    for (struct failure *failure = atomic_load(&job->failures); failure; failure = failure->next)
+        listed |= failure == worker->report;
+    if (listed)
+        worker->report = NULL;
+    else if (worker->report)
+        heap_give(worker->report, (void **)&worker->report);
+}
+
+/* How often workers died in this item, and whether this one's death is on record already. */
+static int deaths_of(const struct job *job, size_t item, int pid, bool *recorded)
+{
+    int deaths = 0;
+    *recorded = false;
+    for (const struct failure *failure = atomic_load(&job->failures); failure; failure = failure->next) {
+        if (failure->end.index != item || failure->end.how == BROOD_FAILED)
+            continue;
+        deaths++;
+        *recorded |= failure->end.pid == pid;
+    }
+    return deaths;
+}
+
+static uint64_t settle_item(struct job *job, struct worker *worker, uint64_t item, const brood_end *how)
+{
+    bool recorded;
+    int deaths = deaths_of(job, item, how->pid, &recorded);
+    if (!recorded) {
+        brood_end end = *how;
+        end.index = item;
+        end.attempt = ++deaths;
+        job_report(job, worker, &end); /* without memory the item's fate still says how, if not more */
+    }
+    if (deaths <= job->retries)
+        return item;
+    job_seal(job, item, how->how);
+    return item + 1;
+}
+
+void job_settle(struct brood_pool *pool, struct worker *worker, const brood_end *how)
+{
+    struct job *job = atomic_load(&worker->job);
+    if (!job)
+        return;
+    settle_report(job, worker);
+    uint64_t chunk = atomic_load(&worker->chunk);
+    uint64_t word = chunk < job->chunks ? atomic_load(&job->words[chunk]) : 0;
+    if (word >> OWNER_SHIFT == worker->index + 1) {
+        uint64_t begin = chunk * job->chunk, end = chunk_end(job, chunk), next = begin + (word & OFFSET_MASK);
+        uint64_t item = atomic_load(&worker->item);
+        if (item > next && item <= end)
+            next = settle_item(job, worker, item - 1, how);
+        /* Release: pairs with the acquire in job_claim. */
+        atomic_store_explicit(&job->words[chunk], next < end ? word_of(0, next - begin) : word_of(JOB_CHUNK_DONE, 0),
+                              memory_order_release);
+    }
+    for (uint32_t i = 0; i < job->lane_count; i++)
+        atomic_store(&job->lanes[i].next, job->lanes[i].begin);
+    job_check_finished(pool, job);
+    atomic_store(&worker->job, NULL);
+}
+
+size_t job_progress(const struct job *job)
+{
+    size_t done = 0;
+    for (size_t chunk = 0; chunk < job->chunks; chunk++) {
+        uint64_t word = atomic_load_explicit(&job->words[chunk], memory_order_relaxed);
+        if (word >> OWNER_SHIFT == JOB_CHUNK_DONE)
+            done += chunk_end(job, chunk) - chunk * job->chunk;
+    }
+    return done;
+}

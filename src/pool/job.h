@@ -1,0 +1,92 @@
+/* pool/job.h: one map, as its workers see it: an array of chunks, each claimed by one CAS and ended by one store.
+ *
+ * A chunk is a word: who has it (0 nobody, a worker's index + 1, or DONE) and from which of its items on it is to be
+ * run. That word is the truth: which chunks there are to claim, and whether the job is finished, is read off the words.
+ * The lanes are hints for speed, one a worker: a worker takes from its own, then helps with the others'. A death may
+ * lose a hint; the keeper then turns all lanes back to their beginnings, and whoever comes by passes over what is done.
+ *
+ * What a worker was at when it died: it names the chunk before it claims it and the item before it runs it, each by one
+ * store, so the keeper finds one chunk at most that carries the dead worker's number, and in it one item at most.
+ */
+#ifndef POOL_JOB_H
+#define POOL_JOB_H
+
+#include "os/module.h"
+
+#include <brood/end.h>
+#include <brood/pool.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define JOB_CHUNK_DONE UINT64_C(0xffff)
+#define JOB_ITEMS_MOST (UINT64_C(1) << 40)
+
+struct brood_pool;
+struct worker;
+
+/* How an item's run ended that did not return 0. Pushed by one CAS, never taken out until the job is freed. */
+struct failure {
+    struct failure *next;
+    brood_end end; /* index: the item */
+};
+
+struct lane {
+    _Alignas(64) _Atomic size_t next; /* the next chunk to look at: a hint, may be turned back */
+    size_t begin, end;
+};
+
+/* Above the line: written by the caller before workers see it. Below: by whom it says. */
+struct job {
+    struct module_function task;
+    const char *in;
+    char *out;
+    size_t in_size, out_size, count;
+    size_t chunk, chunks; /* items a chunk; how many */
+    int retries;
+    bool want_ends;
+    uint32_t lane_count;
+    _Atomic uint64_t *words;      /* of the chunks; workers by CAS and store, the keeper for dead workers */
+    _Atomic unsigned char *fates; /* of the items: how it ended for good, if other than BROOD_RETURNED, else 0 */
+    /* -- */
+    _Atomic int32_t refused;            /* -errno: the workers cannot run this task at all; by a worker */
+    _Atomic uint32_t finished;          /* all chunks are done, or refused; by a worker or the keeper */
+    _Atomic uint32_t sleeping;          /* the caller may sleep: by it; read after `finished` is set */
+    _Atomic size_t frontier;            /* all chunks before it are done; a hint */
+    _Atomic size_t first;               /* the lowest item with a failure on record */
+    _Atomic(struct failure *) failures; /* newest first */
+    struct lane lanes[];
+};
+
+/* A job of that shape, its words, fates and lanes laid out; NULL: no memory. */
+struct job *job_create(size_t count, size_t chunk, uint32_t lanes);
+void job_destroy(struct job *job);
+
+/* Claims a chunk for the worker: true, and [*begin, *end) are its items to run. False: there is none now. */
+bool job_claim(struct job *job, struct worker *worker, uint64_t *begin, uint64_t *end);
+
+/* The claimed chunk has been run to its end. */
+void job_chunk_done(struct job *job, struct worker *worker);
+
+/* Whether all chunks are done; then, once, sets `finished` and wakes the caller. */
+void job_check_finished(struct brood_pool *pool, struct job *job);
+
+/* Ends it now, for a reason that lies not in its items. */
+void job_refuse(struct brood_pool *pool, struct job *job, int code);
+
+/* Records how an item's run ended. By the worker whose item it is, or by the keeper for a dead worker, whose place for
+ * the record it then uses. False: no memory for it. */
+bool job_report(struct job *job, struct worker *worker, const brood_end *end);
+
+/* The item has ended for good, otherwise than by returning 0. */
+void job_seal(struct job *job, uint64_t item, brood_how how);
+
+/* The worker is gone and `how` it ended is known: what it was at is settled, and the rest of its chunk can be claimed
+ * again. May be repeated if its caller was killed in it. */
+void job_settle(struct brood_pool *pool, struct worker *worker, const brood_end *how);
+
+/* Items that have ended so far, about. */
+size_t job_progress(const struct job *job);
+
+#endif

@@ -1,0 +1,220 @@
+/* pool/keeper.c: the keeper: a single-threaded process that is its workers' parent.
+ *
+ * It holds the pool's duty word for its life, on which callers sleep: if it dies the kernel wakes them, the workers die
+ * with it (PR_SET_PDEATHSIG, which can be trusted under a parent with one thread), and the caller starts another keeper,
+ * which first settles what the old one's workers were at.
+ */
+#include "os/child.h"
+#include "os/clock.h"
+#include "os/futex.h"
+#include "os/program.h"
+#include "pool/pool.h"
+#include "process/process.h"
+#include "region/region.h"
+#include "wait/latch.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define KEEPER_RETRY 100000000   /* ns until a worker that could not be started is tried again */
+#define KEEPER_TRIES 10          /* in a row, with no worker alive, until callers are told */
+#define KEEPER_GRACE 1000000000  /* ns for the workers to leave by themselves when the pool is closed */
+#define KEEPER_SETTLE 2000000000 /* ns for a dead keeper's workers to be gone: the kernel has killed them already */
+
+struct keeper {
+    struct brood_pool *pool;
+    brood_process **processes; /* of the workers; NULL: none just now */
+    struct pollfd *polled;     /* the creator's pidfd, then the workers' */
+    int failures;              /* starts that failed in a row */
+    int64_t retry;             /* when to try again */
+};
+
+static void wake_up(int signal)
+{
+    (void)signal; /* only ends ppoll(2): what for stands in the pool */
+}
+
+static void begin(struct brood_pool *pool)
+{
+    struct sigaction action = { .sa_handler = wake_up };
+    sigset_t term;
+    sigemptyset(&term);
+    sigaddset(&term, SIGTERM);
+    sigprocmask(SIG_BLOCK, &term, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    signal(SIGINT, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+    signal(SIGQUIT, SIG_IGN);
+    signal(SIGCHLD, SIG_DFL);
+    int memory = region_descriptor(), program = program_fd();
+    child_close_all_but((const int[]){ memory, program }, 2); /* or a pipe of the creator's would never end */
+    prctl(PR_SET_CHILD_SUBREAPER, 1); /* what a task leaves behind comes here, not to the creator */
+    struct thread *self = thread_self();
+    latch_take(self, &pool->duty, CLOCK_NEVER);
+    latch_hold(self, &pool->duty);
+    pool_wake_callers(pool);
+}
+
+/* A worker of a keeper that died. Nobody can tell any more how it ended. */
+static void settle_orphan(struct brood_pool *pool, struct worker *worker)
+{
+    int32_t pid = atomic_load(&worker->pid);
+    int64_t end = clock_now() + KEEPER_SETTLE;
+    while (pid && !thread_is_gone((uint32_t)pid) && clock_now() < end)
+        nanosleep(&(struct timespec){ .tv_nsec = 500000 }, NULL);
+    brood_end lost = { .how = BROOD_LOST, .pid = pid };
+    snprintf(lost.why, sizeof lost.why, "its worker and the pool's keeper died together");
+    job_settle(pool, worker, &lost);
+    table_release(worker->slot);
+    atomic_store(&worker->pid, 0);
+}
+
+static int start_worker(struct keeper *keeper, uint32_t index)
+{
+    struct worker *worker = &keeper->pool->workers[index];
+    char name[SLOT_NAME];
+    snprintf(name, sizeof name, "%.20s %u", keeper->pool->name, index);
+    memset(&worker->note, 0, sizeof worker->note);
+    keeper->processes[index] =
+        brood_process_start(worker_main, worker, 0, &(brood_process_options){ .name = name, .start = BROOD_FORK });
+    if (!keeper->processes[index])
+        return -errno;
+    atomic_store(&worker->pid, brood_process_pid(keeper->processes[index]));
+    return 0;
+}
+
+static void start_missing(struct keeper *keeper)
+{
+    struct brood_pool *pool = keeper->pool;
+    uint32_t alive = 0;
+    int failed = 0;
+    if (keeper->retry && clock_now() < keeper->retry)
+        return;
+    keeper->retry = 0;
+    for (uint32_t i = 0; i < pool->count; i++) {
+        if (!keeper->processes[i] && !failed)
+            failed = start_worker(keeper, i);
+        alive += keeper->processes[i] != NULL;
+    }
+    keeper->failures = failed ? keeper->failures + 1 : 0;
+    if (failed)
+        keeper->retry = clock_now() + KEEPER_RETRY;
+    bool stuck = alive == 0 && keeper->failures >= KEEPER_TRIES;
+    if (atomic_exchange(&pool->stuck, stuck ? -failed : 0) == 0 && stuck)
+        pool_wake_callers(pool);
+}
+
+/* Takes the ends of workers that have ended; what they were at can be claimed again. */
+static void reap_workers(struct keeper *keeper)
+{
+    struct brood_pool *pool = keeper->pool;
+    bool settled = false;
+    for (uint32_t i = 0; i < pool->count; i++) {
+        brood_end end;
+        if (!keeper->processes[i] || !process_await(keeper->processes[i], &end, 0))
+            continue;
+        job_settle(pool, &pool->workers[i], &end);
+        atomic_store(&pool->workers[i].pid, 0);
+        brood_process_close(keeper->processes[i]);
+        keeper->processes[i] = NULL;
+        settled = true;
+    }
+    if (settled) {
+        pool_offer(pool);
+        pool_wake_callers(pool); /* a wake that a dead worker owed is sent now */
+    }
+}
+
+static bool is_worker(const struct keeper *keeper, pid_t pid)
+{
+    for (uint32_t i = 0; i < keeper->pool->count; i++)
+        if (keeper->processes[i] && brood_process_pid(keeper->processes[i]) == pid)
+            return true;
+    return false;
+}
+
+/* Children that tasks left behind end here: no zombie stays. */
+static void reap_strangers(const struct keeper *keeper)
+{
+    siginfo_t info = { .si_pid = 0 };
+    while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0) {
+        if (is_worker(keeper, info.si_pid) || waitpid(info.si_pid, NULL, WNOHANG) <= 0)
+            return; /* a worker's turn comes first, in reap_workers */
+        info.si_pid = 0;
+    }
+}
+
+/* Sleeps until the creator or a worker dies, SIGTERM comes, or it is time to try again. */
+static void sleep_until_news(struct keeper *keeper)
+{
+    struct brood_pool *pool = keeper->pool;
+    sigset_t none;
+    sigemptyset(&none);
+    int64_t left = keeper->retry ? keeper->retry - clock_now() : 1000000000;
+    for (uint32_t i = 0; i < pool->count; i++) {
+        keeper->polled[i + 1].fd = keeper->processes[i] ? process_descriptor(keeper->processes[i]) : -1;
+        if (keeper->processes[i] && keeper->polled[i + 1].fd < 0 && left > THREAD_NAP)
+            left = THREAD_NAP; /* without a pidfd: look often */
+    }
+    if (keeper->polled[0].fd < 0 && left > 10 * THREAD_NAP)
+        left = 10 * THREAD_NAP;
+    if (left < 0)
+        left = 0;
+    struct timespec wait = { .tv_sec = (time_t)(left / 1000000000), .tv_nsec = (long)(left % 1000000000) };
+    ppoll(keeper->polled, pool->count + 1, &wait, &none);
+}
+
+static bool creator_is_gone(const struct keeper *keeper)
+{
+    return getppid() != keeper->pool->creator || keeper->polled[0].revents != 0;
+}
+
+/* Lets the workers leave if the creator asked for it (they flush what they wrote), and kills who stays. */
+static void end_workers(struct keeper *keeper, bool asked)
+{
+    struct brood_pool *pool = keeper->pool;
+    int64_t end = clock_now() + (asked ? KEEPER_GRACE : 0);
+    pool_offer(pool);
+    for (uint32_t i = 0; i < pool->count; i++) {
+        if (!keeper->processes[i])
+            continue;
+        if (!process_await(keeper->processes[i], NULL, end)) {
+            brood_process_signal(keeper->processes[i], SIGKILL);
+            process_await(keeper->processes[i], NULL, CLOCK_NEVER);
+        }
+        atomic_store(&pool->workers[i].pid, 0);
+    }
+}
+
+int keeper_main(void *arg)
+{
+    struct brood_pool *pool = arg;
+    struct keeper keeper = { .pool = pool };
+    begin(pool);
+    keeper.processes = calloc(pool->count, sizeof *keeper.processes);
+    keeper.polled = calloc(pool->count + 1, sizeof *keeper.polled);
+    if (!keeper.processes || !keeper.polled)
+        return brood_fail(ENOMEM, "no memory for a keeper of %u workers", pool->count);
+    for (uint32_t i = 0; i <= pool->count; i++)
+        keeper.polled[i] = (struct pollfd){ .fd = -1, .events = POLLIN };
+    keeper.polled[0].fd = child_pidfd(pool->creator);
+    for (uint32_t i = 0; i < pool->count; i++)
+        settle_orphan(pool, &pool->workers[i]);
+    pool_offer(pool);
+    while (!atomic_load(&pool->closing) && !creator_is_gone(&keeper)) {
+        start_missing(&keeper);
+        sleep_until_news(&keeper);
+        reap_workers(&keeper);
+        reap_strangers(&keeper);
+    }
+    end_workers(&keeper, atomic_load(&pool->closing) && !creator_is_gone(&keeper));
+    return 0;
+}

@@ -1,0 +1,337 @@
+/* pool/map.c: brood_pool_map, the caller's side: makes the job, waits for it, gathers what it left. */
+#include "error/error.h"
+#include "os/clock.h"
+#include "os/futex.h"
+#include "pool/owner.h"
+#include "pool/pool.h"
+#include "region/heap.h"
+#include "region/region.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CHUNKS_PER_WORKER 64 /* so that at the end nobody waits for more than a 64th of a share */
+#define RETRIES_MOST 1000
+#define PROGRESS_NS 100000000
+#define KEEPER_STARTS_NS 5000000 /* between looks at a keeper that has not taken up its duty yet */
+
+/* One call: what the user gave, and what was made of it. */
+struct map {
+    struct brood_pool *pool;
+    const void *in;
+    void *out;
+    size_t in_size, out_size, count;
+    const brood_task_options *options;
+    void *in_copy, *out_copy; /* blocks, where the user's arrays lie outside the region */
+    struct job *job;
+    int place; /* among the pool's jobs */
+};
+
+static int check(const struct map *map, brood_task *task)
+{
+    const brood_task_options *options = map->options;
+    if (!task)
+        return error_set(EINVAL, "brood_pool_map: task is NULL");
+    if ((map->in_size && !map->in) || (map->out_size && !map->out) || (!map->out_size && map->out))
+        return error_set(EINVAL, "brood_pool_map: %s has a size of %zu, but is %s",
+                         map->in_size && !map->in ? "in" : "out",
+                         map->in_size && !map->in ? map->in_size : map->out_size,
+                         (map->in_size && !map->in) || !map->out ? "NULL" : "not NULL");
+    if (!map->in_size && map->in && !region_contains(map->in))
+        return error_set(EINVAL, "brood_pool_map: in_size is 0 and in %p is not in the region", map->in);
+    if (map->count > JOB_ITEMS_MOST)
+        return error_set(EINVAL, "brood_pool_map: %zu items are more than %llu", map->count,
+                         (unsigned long long)JOB_ITEMS_MOST);
+    size_t bytes;
+    if (__builtin_mul_overflow(map->count, map->in_size, &bytes) ||
+        __builtin_mul_overflow(map->count, map->out_size, &bytes))
+        return error_set(ENOMEM, "brood_pool_map: %zu items of %zu bytes in and %zu out are more than there can be",
+                         map->count, map->in_size, map->out_size);
+    if (!options)
+        return 0;
+    if (options->retries < 0 || options->retries > RETRIES_MOST)
+        return error_set(EINVAL, "brood_pool_map: %d retries: 0 to %d can be had", options->retries, RETRIES_MOST);
+    for (size_t i = 0; i < sizeof options->reserved / sizeof *options->reserved; i++)
+        if (options->reserved[i])
+            return error_set(EINVAL, "brood_pool_map: the options are of a newer brood (reserved[%zu])", i);
+    return 0;
+}
+
+/* ---- the job's memory ---- */
+
+static size_t choose_chunk(const struct map *map)
+{
+    size_t chunk = map->options ? map->options->chunk : 0;
+    if (chunk == 0)
+        chunk = map->count / ((size_t)map->pool->count * CHUNKS_PER_WORKER);
+    return chunk == 0 ? 1 : chunk > map->count ? map->count : chunk;
+}
+
+/* Names the task, so that workers find it. 0 or -errno with a sentence. */
+static int name_task(struct job *job, brood_task *task)
+{
+    uintptr_t address;
+    memcpy(&address, &task, sizeof address);
+    /* A library loaded after the start (ENOENT) may still have been there when the keeper was forked: workers tell. */
+    if (module_name(address, &job->task) == -EINVAL)
+        return error_set(EINVAL, "brood_pool_map: the task at %p is in no module: workers cannot find it",
+                         (void *)address);
+    return 0;
+}
+
+static int make_job(struct map *map, brood_task *task)
+{
+    map->job = job_create(map->count, choose_chunk(map), map->pool->count);
+    bool copy_in = map->in_size && !region_holds(map->in, map->count * map->in_size);
+    bool copy_out = map->out_size && !region_holds(map->out, map->count * map->out_size);
+    if (map->job && copy_in)
+        map->in_copy = heap_take(map->count * map->in_size, false);
+    if (map->job && copy_out)
+        map->out_copy = heap_take(map->count * map->out_size, true);
+    if (!map->job || (copy_in && !map->in_copy) || (copy_out && !map->out_copy))
+        return error_set(ENOMEM, "no memory in the region for a map of %zu items of %zu bytes in and %zu out",
+                         map->count, map->in_size, map->out_size);
+    if (copy_in)
+        memcpy(map->in_copy, map->in, map->count * map->in_size);
+    map->job->in = copy_in ? map->in_copy : map->in;
+    map->job->out = copy_out ? map->out_copy : map->out;
+    map->job->in_size = map->in_size;
+    map->job->out_size = map->out_size;
+    map->job->retries = map->options ? map->options->retries : 0;
+    map->job->want_ends = map->options && map->options->ends;
+    return name_task(map->job, task);
+}
+
+static bool job_is_named(const struct brood_pool *pool, const struct job *job)
+{
+    for (uint32_t i = 0; i < pool->count; i++)
+        if (atomic_load(&pool->workers[i].job) == job)
+            return true;
+    return false;
+}
+
+void owner_free_retired(struct owner *owner, const struct brood_pool *pool, bool all)
+{
+    for (struct retired **at = &owner->retired; *at;) {
+        struct retired *retired = *at;
+        if (!all && job_is_named(pool, retired->job)) {
+            at = &retired->next;
+            continue;
+        }
+        *at = retired->next;
+        job_destroy(retired->job);
+        free(retired);
+    }
+}
+
+/* A worker may still look at the job, though there is nothing left in it to do: it is freed when none does. */
+static void retire(struct map *map)
+{
+    struct owner *owner = map->pool->owner;
+    if (!map->job)
+        return;
+    struct retired *retired = malloc(sizeof *retired);
+    while (!retired && job_is_named(map->pool, map->job))
+        sched_yield();
+    pthread_mutex_lock(&owner->guard);
+    if (retired) {
+        *retired = (struct retired){ .job = map->job, .next = owner->retired };
+        owner->retired = retired;
+    } else {
+        job_destroy(map->job);
+    }
+    owner_free_retired(owner, map->pool, false);
+    pthread_mutex_unlock(&owner->guard);
+}
+
+static void discard(struct map *map)
+{
+    retire(map);
+    if (map->in_copy)
+        heap_give(map->in_copy, NULL);
+    if (map->out_copy)
+        heap_give(map->out_copy, NULL);
+}
+
+/* ---- running it ---- */
+
+static void submit(struct map *map)
+{
+    struct brood_pool *pool = map->pool;
+    struct owner *owner = pool->owner;
+    pthread_mutex_lock(&owner->guard);
+    for (map->place = 0; atomic_load(&pool->jobs[map->place]);)
+        if (++map->place == POOL_JOBS) {
+            pthread_cond_wait(&owner->room, &owner->guard);
+            map->place = 0;
+        }
+    atomic_store(&pool->jobs[map->place], map->job);
+    pthread_mutex_unlock(&owner->guard);
+    pool_offer(pool);
+}
+
+static void withdraw(struct map *map)
+{
+    struct owner *owner = map->pool->owner;
+    pthread_mutex_lock(&owner->guard);
+    atomic_store(&map->pool->jobs[map->place], NULL);
+    pthread_cond_signal(&owner->room);
+    pthread_mutex_unlock(&owner->guard);
+}
+
+/* Sleeps until the job has finished, or the keeper has died, or until `deadline`, or for no reason. On the keeper's
+ * word: the worker that finishes wakes us there, and the kernel does if the keeper dies. */
+static void sleep_on_duty(struct map *map, int64_t deadline)
+{
+    struct robust_word *duty = &map->pool->duty;
+    uint32_t word = atomic_load(&duty->word);
+    int64_t look = clock_now() + KEEPER_STARTS_NS;
+    bool on_duty = word & FUTEX_TID_MASK && atomic_load(&thread_deaths_are_told);
+    atomic_store(&map->job->sleeping, 1);
+    if (on_duty && !(word & FUTEX_WAITERS)) {
+        if (!atomic_compare_exchange_strong(&duty->word, &word, word | FUTEX_WAITERS))
+            return;
+        word |= FUTEX_WAITERS;
+    }
+    if (atomic_load(&map->job->finished) || atomic_load(&map->pool->stuck))
+        return;
+    futex_sleep(&duty->word, word, !on_duty && look < deadline ? look : deadline);
+    uint32_t now = atomic_load(&duty->word);
+    if (on_duty && !(now & FUTEX_TID_MASK))
+        pool_wake_callers(map->pool); /* the kernel wakes one of us only */
+}
+
+static void tell_progress(struct map *map, size_t *told, int64_t *next)
+{
+    const brood_task_options *options = map->options;
+    if (!options || !options->progress)
+        return;
+    if (clock_now() < *next)
+        return;
+    size_t done = job_progress(map->job);
+    *told = done > *told ? done : *told; /* an item that is run again counts once */
+    options->progress(options->context, *told, map->count);
+    *next = clock_now() + PROGRESS_NS;
+}
+
+/* 0: finished.  -errno with a sentence: it cannot be. */
+static int wait_for(struct map *map)
+{
+    bool progress = map->options && map->options->progress;
+    int64_t next = clock_now() + PROGRESS_NS;
+    size_t told = 0;
+    int failed;
+    while (!atomic_load(&map->job->finished)) {
+        bool kept = atomic_load(&map->pool->duty.word) & FUTEX_TID_MASK && atomic_load(&thread_deaths_are_told);
+        if (!kept && (failed = pool_keep(map->pool)) < 0)
+            return failed;
+        int stuck = atomic_load(&map->pool->stuck);
+        if (stuck)
+            return error_set(EAGAIN, "pool '%s' has no worker and can start none: %s", map->pool->name,
+                             strerror(stuck));
+        sleep_on_duty(map, progress ? next : CLOCK_NEVER);
+        if (!atomic_load(&map->job->finished))
+            tell_progress(map, &told, &next);
+    }
+    next = 0;
+    tell_progress(map, &told, &next);
+    return 0;
+}
+
+/* ---- what it left ---- */
+
+static const struct failure *failure_of(const struct job *job, size_t item)
+{
+    const struct failure *failure = atomic_load(&job->failures);
+    while (failure && failure->end.index != item)
+        failure = failure->next;
+    return failure;
+}
+
+static void gather_ends(const struct map *map, bool finished)
+{
+    brood_end *ends = map->options ? map->options->ends : NULL;
+    const struct job *job = map->job;
+    if (!ends)
+        return;
+    for (size_t i = 0; i < map->count; i++) {
+        brood_how how = (brood_how)atomic_load_explicit(&job->fates[i], memory_order_acquire);
+        bool done = finished || atomic_load(&job->words[i / job->chunk]) >> 48 == JOB_CHUNK_DONE;
+        ends[i] = (brood_end){ .how = how ? how : done ? BROOD_RETURNED : BROOD_RUNNING, .index = i, .attempt = 1 };
+    }
+    for (const struct failure *failure = atomic_load(&job->failures); failure; failure = failure->next) {
+        brood_end *end = &ends[failure->end.index];
+        if (end->how != BROOD_RETURNED && end->how != BROOD_RUNNING && end->pid == 0)
+            *end = failure->end; /* the newest comes first */
+        else if (end->how == BROOD_RETURNED)
+            end->attempt++;
+    }
+}
+
+/* Results of items that did not fail go to the user's array; how many failed, with the sentence of the first. */
+static int gather(const struct map *map)
+{
+    const struct job *job = map->job;
+    size_t failed = 0, first = map->count;
+    for (size_t i = 0; i < map->count; i++) {
+        if (!atomic_load_explicit(&job->fates[i], memory_order_acquire))
+            continue;
+        first = failed++ == 0 ? i : first;
+    }
+    if (map->out_copy && failed == 0)
+        memcpy(map->out, map->out_copy, map->count * map->out_size);
+    for (size_t i = 0; map->out_copy && failed > 0 && i < map->count; i++)
+        if (!atomic_load_explicit(&job->fates[i], memory_order_relaxed))
+            memcpy((char *)map->out + i * map->out_size, (char *)map->out_copy + i * map->out_size, map->out_size);
+    gather_ends(map, true);
+    if (failed == 0)
+        return 0;
+    const struct failure *failure = failure_of(job, first);
+    error_tell("%zu of %zu tasks failed; the first, item %zu: %s", failed, map->count, first,
+               failure ? failure->end.why : brood_how_name((brood_how)job->fates[first]));
+    return failed > INT32_MAX ? INT32_MAX : (int)failed;
+}
+
+static int run(struct map *map, brood_task *task)
+{
+    int result = make_job(map, task);
+    if (result < 0)
+        return result;
+    submit(map);
+    result = wait_for(map);
+    withdraw(map);
+    if (result < 0) {
+        gather_ends(map, false);
+        return result;
+    }
+    if (atomic_load(&map->job->refused) < 0) {
+        char function[MODULE_PATH_MAX + 64];
+        module_describe(&map->job->task, function, sizeof function);
+        return error_set(ENOENT, "the workers of pool '%s' lack the %s", map->pool->name, function);
+    }
+    return gather(map);
+}
+
+int brood_pool_map(brood_pool *pool, brood_task *task, const void *in, size_t in_size, void *out, size_t out_size,
+                   size_t count, const brood_task_options *options)
+{
+    struct map map = {
+        .pool = pool, .in = in, .out = out, .in_size = in_size, .out_size = out_size, .count = count, .options = options
+    };
+    int result = pool_enter(pool, "brood_pool_map");
+    if (result < 0 || (result = check(&map, task)) < 0 || count == 0)
+        return result;
+    pthread_mutex_lock(&pool->owner->guard);
+    pool->owner->users++;
+    pthread_mutex_unlock(&pool->owner->guard);
+    result = run(&map, task);
+    int failed = errno;
+    discard(&map);
+    pthread_mutex_lock(&pool->owner->guard);
+    pool->owner->users--;
+    pthread_mutex_unlock(&pool->owner->guard);
+    errno = failed;
+    return result;
+}

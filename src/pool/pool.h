@@ -1,0 +1,60 @@
+/* pool/pool.h: what creator, keeper and workers of a pool share.
+ *
+ * The pool, its workers' records and its jobs are blocks of the region. The creator makes jobs and waits; workers claim
+ * chunks of them (pool/job.h); the keeper settles what a dead worker was at, and replaces it.
+ */
+#ifndef POOL_POOL_H
+#define POOL_POOL_H
+
+#include "os/thread.h"
+#include "pool/job.h"
+#include "process/table.h"
+#include "wait/bell.h"
+
+#include <brood/pool.h>
+
+#define POOL_WORKERS 1024
+#define POOL_JOBS 16 /* maps at once; further callers wait for one of them to end */
+
+/* One worker's place. Written by its process alone while that lives; by the keeper when it is gone. */
+struct worker {
+    _Alignas(64) _Atomic int32_t pid; /* 0: there is none just now */
+    uint32_t index;
+    slot_id slot;              /* its process': the keeper's to release, but if that dies its successor's */
+    _Atomic(struct job *) job; /* the one it is in: that job's memory stays while this names it */
+    _Atomic uint64_t chunk;    /* the chunk it claims or has; named before it is claimed */
+    _Atomic uint64_t item;     /* the item it runs, + 1; 0: it has begun none of this chunk */
+    struct failure *report;    /* a record that it was about to hand in */
+    struct brood_pool *pool;
+    struct end_note note; /* what its task says by brood_fail */
+};
+
+struct brood_pool {
+    struct robust_word duty;  /* held by the keeper for its life; callers sleep on it: its death wakes them */
+    struct bell work;         /* idle workers sleep here */
+    _Atomic uint32_t version; /* raised when there may be work again, before the bell is rung */
+    _Atomic uint32_t closing; /* the creator wants it ended */
+    _Atomic int32_t stuck;    /* an errno while no worker lives and none can be started; else 0 */
+    int32_t creator;          /* pid: only it may call */
+    int32_t start;            /* brood_start of the keeper */
+    uint32_t count;           /* of workers; constant, as are the two below and the name */
+    struct owner *owner;      /* the creator's private side: means nothing elsewhere */
+    struct worker *workers;
+    char name[SLOT_NAME];
+    _Atomic(struct job *) jobs[POOL_JOBS]; /* put by the creator, taken out by it when finished */
+};
+
+/* There may be work: wakes the idle workers. */
+void pool_offer(struct brood_pool *pool);
+
+/* A job has finished, or something happened that its caller must look at. */
+void pool_wake_callers(struct brood_pool *pool);
+
+/* The targets of keeper and workers: arg is the pool, and the worker. */
+int keeper_main(void *arg);
+int worker_main(void *arg);
+
+/* Has the pool a keeper that lives or is starting? If not, starts one. 0 or -errno with a sentence. In the creator. */
+int pool_keep(struct brood_pool *pool);
+
+#endif

@@ -1,0 +1,150 @@
+/* pool/worker.c: a worker: claims chunks, runs their items, sleeps when there is nothing to claim. */
+#include "os/clock.h"
+#include "pool/pool.h"
+#include "process/end.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdio_ext.h>
+#include <string.h>
+#include <unistd.h>
+
+#define WORKER_OOM_SCORE "300" /* of 1,000, on top of what its memory counts: rather a worker than its creator */
+
+static struct worker *worker_here; /* in a worker: its record */
+
+size_t brood_task_index(void)
+{
+    struct worker *worker = worker_here;
+    uint64_t item = worker ? atomic_load_explicit(&worker->item, memory_order_relaxed) : 0;
+    return item ? (size_t)item - 1 : 0;
+}
+
+static void offer_to_oom_killer(void)
+{
+    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return; /* no /proc: the kernel then chooses by memory alone */
+    if (write(fd, WORKER_OOM_SCORE, sizeof WORKER_OOM_SCORE - 1) < 0) {
+        /* not allowed in this container: as above */
+    }
+    close(fd);
+}
+
+/* The function of that name in this process, or NULL with *failed = -errno; the last one found is remembered. */
+static brood_task *task_of(const struct module_function *name, int *failed)
+{
+    static struct module_function last_name;
+    static brood_task *last;
+    if (!last || memcmp(&last_name, name, sizeof last_name) != 0) {
+        uintptr_t address;
+        *failed = module_find(name, &address);
+        if (*failed < 0)
+            return NULL;
+        memcpy(&last, &address, sizeof last);
+        last_name = *name;
+    }
+    return last;
+}
+
+/* An item's task did not return 0, or said something all the same. */
+static void report(struct job *job, struct worker *worker, uint64_t item, int code)
+{
+    brood_end end = { .how = BROOD_FAILED, .code = code, .pid = (int)worker->pid, .attempt = 1, .index = item };
+    if (code != 0) {
+        memcpy(end.why, worker->note.why, sizeof end.why);
+        if (!end.why[0])
+            snprintf(end.why, sizeof end.why, "returned %d", code);
+        job_report(job, worker, &end);
+        job_seal(job, item, BROOD_FAILED);
+    }
+    worker->note.why[0] = 0;
+}
+
+static void run_items(struct job *job, struct worker *worker, brood_task *task, uint64_t begin, uint64_t end)
+{
+    const char *in = job->in + begin * job->in_size;
+    char *out = job->out_size ? job->out + begin * job->out_size : NULL;
+    for (uint64_t item = begin; item < end; item++) {
+        /* Release: the results of the items before come first; pairs with nothing but this process' death. */
+        atomic_store_explicit(&worker->item, item + 1, memory_order_release);
+        int code = task(in, out);
+        if (code != 0 || worker->note.why[0])
+            report(job, worker, item, code);
+        in += job->in_size;
+        out += job->out_size;
+    }
+}
+
+/* True: there was something to do. */
+static bool work_on(struct brood_pool *pool, struct worker *worker, struct job *job)
+{
+    int failed = 0;
+    uint64_t begin, end;
+    bool worked = false;
+    brood_task *task = task_of(&job->task, &failed);
+    if (!task) {
+        job_refuse(pool, job, failed);
+        return false;
+    }
+    while (!atomic_load_explicit(&pool->closing, memory_order_relaxed) && job_claim(job, worker, &begin, &end)) {
+        run_items(job, worker, task, begin, end);
+        if (__fpending(stdout))
+            fflush(stdout); /* what a task prints is out before the map returns */
+        job_chunk_done(job, worker);
+        worked = true;
+    }
+    job_check_finished(pool, job);
+    return worked;
+}
+
+/* Looks at every job once. A job is named in the record before it is looked at again: its caller frees only what no
+ * worker names. */
+static bool work(struct brood_pool *pool, struct worker *worker)
+{
+    bool worked = false;
+    for (int i = 0; i < POOL_JOBS; i++) {
+        struct job *job = atomic_load(&pool->jobs[i]);
+        if (!job)
+            continue;
+        atomic_store(&worker->job, job);
+        if (atomic_load(&pool->jobs[i]) == job && !atomic_load(&job->finished))
+            worked |= work_on(pool, worker, job);
+        atomic_store(&worker->job, NULL);
+    }
+    return worked;
+}
+
+struct idle {
+    struct brood_pool *pool;
+    uint32_t seen;
+};
+
+static bool idle_no_more(void *context)
+{
+    const struct idle *idle = context;
+    return atomic_load(&idle->pool->version) != idle->seen || atomic_load(&idle->pool->closing);
+}
+
+int worker_main(void *arg)
+{
+    struct worker *worker = arg;
+    struct brood_pool *pool = worker->pool;
+    sigset_t none;
+    sigemptyset(&none);
+    signal(SIGTERM, SIG_DFL); /* the keeper's handler */
+    signal(SIGCHLD, SIG_DFL);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    offer_to_oom_killer();
+    worker->slot = table_self("worker");
+    atomic_store(&worker->pid, getpid());
+    worker_here = worker;
+    end_note_to(&worker->note);
+    while (!atomic_load(&pool->closing)) {
+        struct idle idle = { pool, atomic_load(&pool->version) };
+        if (!work(pool, worker))
+            bell_wait(thread_self(), &pool->work, idle_no_more, &idle, CLOCK_NEVER);
+    }
+    return 0;
+}
