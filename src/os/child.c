@@ -29,7 +29,7 @@ void child_follow(const struct child_bond *bond)
 {
     bool dead = false;
     if (bond->tie == CHILD_TO_THREAD) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); /* not by name: see child_rename */
         dead = getppid() != bond->parent;
     } else if (bond->tie == CHILD_TO_PIPE) {
         struct pollfd end = { .fd = bond->pipe[0], .events = POLLIN };
@@ -41,6 +41,12 @@ void child_follow(const struct child_bond *bond)
     }
     if (dead)
         kill(getpid(), SIGKILL);
+}
+
+/* By number, since `syscall` is bound already and a lazily bound name would cost a fresh child several page faults. */
+void child_rename(const char *name)
+{
+    syscall(SYS_prctl, PR_SET_NAME, name, 0, 0, 0);
 }
 
 static void flush(void)
@@ -162,37 +168,39 @@ int child_reap(pid_t pid, struct child_status *status)
     return 1;
 }
 
-/* Whether it has ended, without taking its status. */
-static bool has_ended(pid_t pid)
+/* Whether it has ended, without taking its status; with `forever`, waits for that in the kernel, which is cheaper than
+ * a poll: the dying child hands its CPU straight to us. */
+static bool has_ended(pid_t pid, bool forever)
 {
     siginfo_t info = { .si_pid = 0 };
-    return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 ? errno != EINTR : info.si_pid != 0;
+    if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT | (forever ? 0 : WNOHANG)) < 0)
+        return errno != EINTR; /* ECHILD: ended, and its status taken by someone else */
+    return info.si_pid != 0;
+}
+
+/* Until `left` ns are over or the pidfd says that it has ended. False: the descriptor is not ours any more. */
+static bool poll_pidfd(int pidfd, int64_t left)
+{
+    struct pollfd ended = { .fd = pidfd, .events = POLLIN };
+    struct timespec wait = { .tv_sec = (time_t)(left / 1000000000), .tv_nsec = (long)(left % 1000000000) };
+    return ppoll(&ended, 1, &wait, NULL) <= 0 || !(ended.revents & POLLNVAL);
 }
 
 int child_await(pid_t pid, int pidfd, int64_t deadline)
 {
+    bool forever = deadline == CLOCK_NEVER;
     for (;;) {
-        int64_t left = deadline == CLOCK_NEVER ? CLOCK_NEVER : deadline - clock_now();
-        if (left < 0)
-            left = 0;
-        if (pidfd < 0) {
-            if (has_ended(pid))
-                return 0;
-            if (left == 0)
-                return -ETIMEDOUT;
-            int64_t nap = left < THREAD_NAP ? left : THREAD_NAP;
-            nanosleep(&(struct timespec){ .tv_nsec = (long)nap }, NULL);
-            continue;
-        }
-        struct pollfd ended = { .fd = pidfd, .events = POLLIN };
-        struct timespec wait = { .tv_sec = (time_t)(left / 1000000000), .tv_nsec = (long)(left % 1000000000) };
-        int ready = ppoll(&ended, 1, deadline == CLOCK_NEVER ? NULL : &wait, NULL);
-        if (ready > 0 && (ended.revents & POLLNVAL))
-            pidfd = -1; /* the program closed it */
-        else if (ready > 0)
+        if (has_ended(pid, forever))
             return 0;
-        else if (ready == 0)
+        if (forever)
+            continue;
+        int64_t left = deadline - clock_now();
+        if (left <= 0)
             return -ETIMEDOUT;
+        if (pidfd >= 0 && poll_pidfd(pidfd, left))
+            continue;
+        pidfd = -1;
+        nanosleep(&(struct timespec){ .tv_nsec = (long)(left < THREAD_NAP ? left : THREAD_NAP) }, NULL);
     }
 }
 

@@ -31,6 +31,9 @@ void child_follow(const struct child_bond *bond);
  * The pid, 0 in the child, or -errno. */
 pid_t child_fork(void);
 
+/* The calling thread's name, as ps(1) shows it: the first 15 bytes. */
+void child_rename(const char *name);
+
 /* In a child of child_fork: flushes what it wrote, and ends without running its parent's exit handlers. */
 _Noreturn void child_leave(int code);
 

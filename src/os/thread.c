@@ -17,14 +17,26 @@ _Atomic bool thread_deaths_are_told;
 _Static_assert(offsetof(struct robust_word, next) == 32, "as in pthread_mutex_t");
 _Static_assert(offsetof(struct thread, dummy) == offsetof(struct thread, before_dummy) + sizeof(void *), "adjacent");
 
-/* From this release on the kernel wakes for a pending word whose id part is 0 but which is not 0 itself. */
-static bool kernel_wakes_for_pending(void)
+static bool kernel_is_recent(void)
 {
     struct utsname system;
     int major = 0, minor = 0;
     if (uname(&system) < 0 || sscanf(system.release, "%d.%d", &major, &minor) != 2)
         return false;
     return major > 6 || (major == 6 && minor >= 2);
+}
+
+/* From this release on the kernel wakes for a pending word whose id part is 0 but which is not 0 itself. Asked once: a
+ * forked child, which attaches anew, knows it from its parent. */
+static bool kernel_wakes_for_pending(void)
+{
+    static _Atomic int known; /* 0: not asked yet; 1: it does; -1: it does not */
+    int answer = atomic_load_explicit(&known, memory_order_relaxed);
+    if (answer == 0) {
+        answer = kernel_is_recent() ? 1 : -1;
+        atomic_store_explicit(&known, answer, memory_order_relaxed);
+    }
+    return answer > 0;
 }
 
 struct thread *thread_attach(void)
@@ -43,7 +55,9 @@ struct thread *thread_attach(void)
     self->process = getpid();
     self->arena = self->id;
     self->spin = 10000;
-    thread_deaths_are_told = listed && kernel_wakes_for_pending();
+    bool told = listed && kernel_wakes_for_pending();
+    if (atomic_load_explicit(&thread_deaths_are_told, memory_order_relaxed) != told)
+        atomic_store(&thread_deaths_are_told, told);
     atomic_store(&wiped->process, self->process);
     return self;
 }

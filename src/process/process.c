@@ -41,6 +41,7 @@ struct brood_process {
  * outlive their parent; so the list is held still while one is forked. */
 static pthread_mutex_t tied_guard = PTHREAD_MUTEX_INITIALIZER;
 static struct brood_process *tied_first;
+static bool tied_locked; /* by a thread that forks just now */
 
 static void tied_add(brood_process *process)
 {
@@ -66,9 +67,12 @@ static void tied_remove(brood_process *process)
 
 void process_forget_all(void)
 {
+    if (!tied_first && !tied_locked)
+        return; /* the usual case: without a store, which would cost a fresh child the copy of a page */
     for (brood_process *process = tied_first; process; process = process->tied[1])
         close(process->lifeline);
     tied_first = NULL;
+    tied_locked = false;
     pthread_mutex_init(&tied_guard, NULL);
 }
 
@@ -178,20 +182,27 @@ static brood_process *new_handle(const char *name)
 static int launch(brood_process *process, brood_start start, bool survives)
 {
     struct child_bond bond;
-    int bound = child_bind(&bond, survives);
-    if (bound < 0)
-        return error_set(-bound, "no pipe to tie a child to its parent: %s", strerror(-bound));
-    pthread_mutex_lock(&tied_guard);
-    pid_t pid = start == BROOD_SPAWN ? start_spawn(process->id, &bond) : start_fork(process->id, &bond);
-    if (pid > 0 && bond.tie == CHILD_TO_PIPE) {
+    bool alone = thread_is_only(); /* then nobody else can be at the list, nor make a pipe that a child inherits */
+    if (!alone)
+        pthread_mutex_lock(&tied_guard);
+    tied_locked = !alone;
+    pid_t pid = child_bind(&bond, survives);
+    if (pid < 0)
+        error_set(-pid, "no pipe to tie a child to its parent: %s", strerror(-pid));
+    else
+        pid = start == BROOD_SPAWN ? start_spawn(process->id, &bond) : start_fork(process->id, &bond);
+    if (bond.tie == CHILD_TO_PIPE && bond.pipe[0] >= 0)
+        close(bond.pipe[0]);
+    if (bond.tie == CHILD_TO_PIPE && pid > 0) {
         process->lifeline = bond.pipe[1];
         tied_add(process);
-    }
-    pthread_mutex_unlock(&tied_guard);
-    if (bond.tie == CHILD_TO_PIPE)
-        close(bond.pipe[0]);
-    if (bond.tie == CHILD_TO_PIPE && pid < 0)
+    } else if (bond.tie == CHILD_TO_PIPE && bond.pipe[1] >= 0) {
         close(bond.pipe[1]);
+    }
+    if (!alone) {
+        tied_locked = false;
+        pthread_mutex_unlock(&tied_guard);
+    }
     if (pid < 0)
         return pid;
     process->pid = pid;

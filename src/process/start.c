@@ -23,7 +23,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #define MARKER "BROOD_CHILD"
@@ -53,7 +52,7 @@ int start_command(char *const *command)
 static int run(slot_id id, brood_target *target)
 {
     struct slot *slot = slot_of(id);
-    prctl(PR_SET_NAME, slot->name);
+    child_rename(slot->name);
     end_note_to(&slot->note);
     int code = target(slot->ticket->arg);
     end_say(&slot->note, code);
