@@ -1,0 +1,308 @@
+/* region/span.c */
+#include "region/span.h"
+
+#include "error/error.h"
+#include "os/shm.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* Classes: 16 to 128 in steps of 16, then four to each doubling, up to 32 KiB. */
+static unsigned class_of(size_t size)
+{
+    if (size <= 128)
+        return size ? (unsigned)(size - 1) / 16 : 0;
+    unsigned doubling = 63 - (unsigned)__builtin_clzll(size - 1); /* 7: 129 to 256 */
+    return 8 + (doubling - 7) * 4 + ((unsigned)((size - 1) >> (doubling - 2)) & 3);
+}
+
+/* `inverse`: offset / size is offset * inverse >> 32, exactly, for offsets within a unit. */
+#define CLASS(size) \
+    { \
+        size, UNIT / (size), UINT32_MAX / (size) + 1 \
+    }
+static const struct {
+    uint32_t size, blocks, inverse;
+} classes[SPAN_CLASSES] = {
+    CLASS(16),    CLASS(32),    CLASS(48),    CLASS(64),    CLASS(80),    CLASS(96),    CLASS(112),   CLASS(128),
+    CLASS(160),   CLASS(192),   CLASS(224),   CLASS(256),   CLASS(320),   CLASS(384),   CLASS(448),   CLASS(512),
+    CLASS(640),   CLASS(768),   CLASS(896),   CLASS(1024),  CLASS(1280),  CLASS(1536),  CLASS(1792),  CLASS(2048),
+    CLASS(2560),  CLASS(3072),  CLASS(3584),  CLASS(4096),  CLASS(5120),  CLASS(6144),  CLASS(7168),  CLASS(8192),
+    CLASS(10240), CLASS(12288), CLASS(14336), CLASS(16384), CLASS(20480), CLASS(24576), CLASS(28672), CLASS(32768),
+};
+#undef CLASS
+
+static unsigned class_blocks(unsigned class)
+{
+    return classes[class].blocks;
+}
+
+/* Which block of a span of that class the offset lies in. */
+static unsigned class_index(unsigned class, size_t offset)
+{
+    return (unsigned)((uint64_t)offset * classes[class].inverse >> 32);
+}
+
+/* ---- bits ---- */
+
+static uint64_t bits_load(const struct span *span, unsigned word)
+{
+    return atomic_load_explicit(&span->bits[word], memory_order_relaxed);
+}
+
+static bool bits_has(const struct span *span, unsigned block)
+{
+    return bits_load(span, block / 64) >> block % 64 & 1;
+}
+
+/* The one store that hands a block out or takes it back. */
+static void bits_change(struct span *span, unsigned block, bool set)
+{
+    uint64_t bit = UINT64_C(1) << block % 64, bits = bits_load(span, block / 64);
+    atomic_signal_fence(memory_order_seq_cst);
+    atomic_store_explicit(&span->bits[block / 64], set ? bits | bit : bits & ~bit, memory_order_relaxed);
+    atomic_signal_fence(memory_order_seq_cst);
+}
+
+static unsigned bits_count(const struct span *span, unsigned class)
+{
+    unsigned used = 0;
+    for (unsigned word = 0; word * 64 < class_blocks(class); word++)
+        used += (unsigned)__builtin_popcountll(bits_load(span, word));
+    return used;
+}
+
+/* ---- spans, under their arena's latch ---- */
+
+static void span_link(struct heap *heap, struct arena *arena, unsigned class, size_t unit)
+{
+    struct span *span = &heap->spans[unit];
+    uint32_t first = arena->partial[class];
+    span->prev = 0;
+    span->next = first;
+    if (first)
+        heap->spans[first - 1].prev = (uint32_t)unit + 1;
+    arena->partial[class] = (uint32_t)unit + 1;
+}
+
+static void span_unlink(struct heap *heap, struct arena *arena, unsigned class, const struct span *span)
+{
+    if (span->prev)
+        heap->spans[span->prev - 1].next = span->next;
+    else
+        arena->partial[class] = span->next;
+    if (span->next)
+        heap->spans[span->next - 1].prev = span->prev;
+}
+
+/* Gives a unit of the latched arena back. */
+static void arena_give_unit(struct thread *self, struct heap *heap, struct arena *arena, size_t unit)
+{
+    latch_hold(self, &arena->latch);
+    units_lock(self, &heap->units);
+    units_give(&heap->units, unit);
+    units_unlock(self, &heap->units);
+    latch_unhold(self, &arena->latch);
+}
+
+/* After a death: the intent, then all that is derived. A span whose maker died before it had pages goes back. */
+static void arena_mend(struct thread *self, struct heap *heap, struct arena *arena)
+{
+    if (arena->intent.work != INTENT_NONE && intent_orphans(&arena->intent)) {
+        size_t offset = (size_t)((char *)arena->intent.block - heap->units.first);
+        struct span *span = &heap->spans[offset >> UNIT_SHIFT];
+        unsigned class = (unsigned)(atomic_load(&heap->units.kinds[offset >> UNIT_SHIFT]) >> 8 & 0xff);
+        unsigned block = class_index(class, offset & (UNIT - 1));
+        bits_change(span, block, false);
+    }
+    intend_no_more(&arena->intent);
+    memset(arena->partial, 0, sizeof arena->partial);
+    for (size_t unit = 0; unit < heap->units.top; unit++) {
+        uint64_t kind = atomic_load(&heap->units.kinds[unit]);
+        unsigned class = (unsigned)(kind >> 8 & 0xff);
+        if (kind != kind_of_span(class, (unsigned)(arena - heap->arenas)))
+            continue;
+        if (!unit_backed(&heap->units, unit)) {
+            arena_give_unit(self, heap, arena, unit);
+            continue;
+        }
+        struct span *span = &heap->spans[unit];
+        span->free = class_blocks(class) - bits_count(span, class);
+        span->cursor = 0;
+        if (span->free)
+            span_link(heap, arena, class, unit);
+    }
+}
+
+/* Locks the arena this thread used last, or one that is free, or waits for it. */
+static struct arena *arena_lock_any(struct thread *self, struct heap *heap)
+{
+    for (unsigned tries = 0; tries <= ARENAS; tries++) {
+        struct arena *arena = &heap->arenas[(self->arena + tries) % ARENAS];
+        int taken = latch_take(self, &arena->latch, tries < ARENAS ? LATCH_TRY : CLOCK_NEVER);
+        if (taken < 0)
+            continue;
+        if (taken == LATCH_INHERITED)
+            arena_mend(self, heap, arena);
+        self->arena = (self->arena + tries) % ARENAS;
+        return arena;
+    }
+    return NULL; /* not reached: the last try waits */
+}
+
+static void arena_lock(struct thread *self, struct heap *heap, struct arena *arena)
+{
+    if (latch_take(self, &arena->latch, CLOCK_NEVER) == LATCH_INHERITED)
+        arena_mend(self, heap, arena);
+}
+
+/* A fresh span for the locked arena: its index + 1, or 0 without memory. Killed after units_take, the arena's heir
+ * finds the span by its kind. */
+static uint32_t arena_grow(struct thread *self, struct heap *heap, struct arena *arena, unsigned class)
+{
+    size_t unit;
+    latch_hold(self, &arena->latch);
+    units_lock(self, &heap->units);
+    int failed = units_take(&heap->units, 1, kind_of_span(class, (unsigned)(arena - heap->arenas)), &unit);
+    if (!failed && !unit_backed(&heap->units, unit) &&
+        (units_grant(&heap->units, unit, 1) < 0 || shm_populate(&heap->spans[unit], sizeof *heap->spans) < 0 ||
+         units_back(&heap->units, unit, 1, false) < 0)) {
+        units_give(&heap->units, unit);
+        failed = -ENOMEM;
+    }
+    units_unlock(self, &heap->units);
+    latch_unhold(self, &arena->latch);
+    if (failed)
+        return 0;
+    struct span *span = &heap->spans[unit];
+    span->free = class_blocks(class);
+    span->cursor = 0;
+    span_link(heap, arena, class, unit);
+    return (uint32_t)unit + 1;
+}
+
+void *span_take(struct heap *heap, size_t size, void **place)
+{
+    struct thread *self = thread_self();
+    unsigned class = class_of(size);
+    struct arena *arena = arena_lock_any(self, heap);
+    uint32_t link = arena->partial[class];
+    if (!link)
+        link = arena_grow(self, heap, arena, class);
+    if (!link) {
+        latch_drop(self, &arena->latch);
+        return NULL;
+    }
+    struct span *span = &heap->spans[link - 1];
+    while (bits_load(span, span->cursor) == UINT64_MAX)
+        span->cursor++;
+    unsigned bit = (unsigned)__builtin_ctzll(~bits_load(span, span->cursor));
+    char *block = unit_start(&heap->units, link - 1) + (size_t)(span->cursor * 64 + bit) * classes[class].size;
+    if (place) {
+        memset(block, 0, size);
+        intend(&arena->intent, INTENT_TAKE, block, place);
+    }
+    bits_change(span, span->cursor * 64 + bit, true);
+    if (place) {
+        place_set(place, block);
+        intend_no_more(&arena->intent);
+    }
+    if (--span->free == 0)
+        span_unlink(heap, arena, class, span);
+    latch_drop(self, &arena->latch);
+    return block;
+}
+
+int span_give(struct heap *heap, size_t unit, uint64_t kind, void *block, void **place)
+{
+    struct thread *self = thread_self();
+    struct arena *arena = &heap->arenas[kind >> 16 & 0xff];
+    unsigned class = (unsigned)(kind >> 8 & 0xff);
+    struct span *span = &heap->spans[unit];
+    size_t offset = (size_t)((char *)block - unit_start(&heap->units, unit));
+    unsigned index = class_index(class, offset);
+    if ((size_t)index * classes[class].size != offset || index >= class_blocks(class))
+        return -EINVAL;
+    arena_lock(self, heap, arena);
+    if (atomic_load_explicit(&heap->units.kinds[unit], memory_order_relaxed) != kind || !bits_has(span, index)) {
+        latch_drop(self, &arena->latch);
+        return -EINVAL;
+    }
+    if (place) {
+        intend(&arena->intent, INTENT_GIVE, block, place);
+        place_set(place, NULL);
+    }
+    bits_change(span, index, false);
+    if (place)
+        intend_no_more(&arena->intent);
+    if (index / 64 < span->cursor)
+        span->cursor = index / 64;
+    if (span->free++ == 0)
+        span_link(heap, arena, class, unit);
+    /* An empty span goes back, unless it is the only one with room: a class in use would come and go. */
+    if (span->free == class_blocks(class) && (span->next || span->prev)) {
+        span_unlink(heap, arena, class, span);
+        arena_give_unit(self, heap, arena, unit);
+    }
+    latch_drop(self, &arena->latch);
+    return 0;
+}
+
+/* ---- looking at it ---- */
+
+unsigned span_used(const struct span *span, uint64_t kind, size_t *size)
+{
+    unsigned class = (unsigned)(kind >> 8 & 0xff);
+    *size = classes[class].size;
+    return bits_count(span, class);
+}
+
+/* One arena's lists and counts against its spans' bits; 0 or -EUCLEAN with a sentence. Under its latch. */
+static int arena_check(const struct heap *heap, const struct arena *arena)
+{
+    size_t with_room = 0, listed = 0;
+    unsigned number = (unsigned)(arena - heap->arenas);
+    for (size_t unit = 0; unit < heap->units.top; unit++) {
+        uint64_t kind = atomic_load(&heap->units.kinds[unit]);
+        unsigned class = (unsigned)(kind >> 8 & 0xff);
+        if ((kind & 0xff) != KIND_SPAN || (kind >> 16 & 0xff) != number)
+            continue;
+        if (class >= SPAN_CLASSES || kind != kind_of_span(class, number))
+            return error_set(EUCLEAN, "heap: unit %zu has the impossible kind %#llx", unit, (unsigned long long)kind);
+        const struct span *span = &heap->spans[unit];
+        if (span->free != class_blocks(class) - bits_count(span, class))
+            return error_set(EUCLEAN, "heap: unit %zu counts %u free blocks of %u and has %u in use", unit, span->free,
+                             class_blocks(class), bits_count(span, class));
+        for (unsigned bit = class_blocks(class); bit < SPAN_WORDS * 64; bit++)
+            if (bits_has(span, bit))
+                return error_set(EUCLEAN, "heap: unit %zu hands out block %u of %u", unit, bit, class_blocks(class));
+        for (unsigned word = 0; word < span->cursor; word++)
+            if (bits_load(span, word) != UINT64_MAX)
+                return error_set(EUCLEAN, "heap: unit %zu looks for free blocks beyond a free one", unit);
+        with_room += span->free != 0;
+    }
+    for (unsigned class = 0; class < SPAN_CLASSES; class ++) {
+        uint32_t prev = 0;
+        for (uint32_t link = arena->partial[class]; link; prev = link, link = heap->spans[link - 1].next) {
+            if (link > heap->units.top || ++listed > with_room || heap->spans[link - 1].prev != prev ||
+                !heap->spans[link - 1].free || atomic_load(&heap->units.kinds[link - 1]) != kind_of_span(class, number))
+                return error_set(EUCLEAN, "heap: arena %u lists unit %u wrongly for blocks of %u bytes", number,
+                                 link - 1, classes[class].size);
+        }
+    }
+    if (listed != with_room)
+        return error_set(EUCLEAN, "heap: arena %u lists %zu of %zu units with room", number, listed, with_room);
+    return 0;
+}
+
+int spans_check(struct heap *heap)
+{
+    struct thread *self = thread_self();
+    int result = 0;
+    for (unsigned i = 0; i < ARENAS && result == 0; i++) {
+        arena_lock(self, heap, &heap->arenas[i]);
+        result = arena_check(heap, &heap->arenas[i]);
+        latch_drop(self, &heap->arenas[i].latch);
+    }
+    return result;
+}

@@ -1,0 +1,52 @@
+/* region/span.h: small blocks: spans of one size class each, in arenas.
+ *
+ * What is true is a span's bits: which of its blocks are handed out. Each change is one store to one of them. A span is
+ * its arena's; a thread uses one of several arenas, another one when it finds its own busy. Latches are taken in the
+ * order arena, then units, and the arena is then held in the robust list, because a thread has one pending word only
+ * (wait/latch.h).
+ */
+#ifndef REGION_SPAN_H
+#define REGION_SPAN_H
+
+#include "region/units.h"
+
+#define SPAN_CLASSES 40
+#define SPAN_LARGEST ((size_t)32768) /* bytes of a block */
+#define SPAN_WORDS (UNIT / 16 / 64)
+#define ARENAS 16
+
+/* Of one unit that is a span. Guarded by its arena's latch; bits is the truth, the rest is derived. */
+struct span {
+    uint32_t free;       /* blocks that are not handed out */
+    uint32_t next, prev; /* of the arena's list for this class: unit + 1, or 0 */
+    uint32_t cursor;     /* bits before this word are all set */
+    uint64_t room[6];
+    _Atomic uint64_t bits[SPAN_WORDS]; /* all 0 while the unit is no span; stored to under the latch only */
+};
+
+struct arena {
+    _Alignas(64) struct robust_word latch;
+    struct intent intent;
+    uint32_t partial[SPAN_CLASSES]; /* spans with free blocks: unit + 1, or 0; derived */
+};
+
+struct heap {
+    struct units units;
+    struct span *spans; /* one a unit */
+    struct arena arenas[ARENAS];
+};
+
+/* A block of up to SPAN_LARGEST bytes, or NULL: no memory. With a place, zeroed and *place set to it, as one step. */
+void *span_take(struct heap *heap, size_t size, void **place);
+
+/* Gives a block of the span `unit`, of that kind, back; with a place, *place becomes NULL as one step with it.
+ * 0, or -EINVAL: no block that is handed out starts there. */
+int span_give(struct heap *heap, size_t unit, uint64_t kind, void *block, void **place);
+
+/* Blocks of a span that are handed out, and the bytes of each. */
+unsigned span_used(const struct span *span, uint64_t kind, size_t *size);
+
+/* Takes each arena's latch in turn. 0, or -EUCLEAN with a sentence. */
+int spans_check(struct heap *heap);
+
+#endif
