@@ -61,6 +61,8 @@ static uint64_t chunk_end(const struct job *job, uint64_t chunk)
 
 bool job_claim(struct job *job, struct worker *worker, uint64_t *begin, uint64_t *end)
 {
+    if (atomic_load_explicit(&job->refused, memory_order_relaxed))
+        return false;
     for (uint32_t i = 0; i < job->lane_count; i++) {
         struct lane *lane = &job->lanes[(worker->index + i) % job->lane_count];
         while (atomic_load_explicit(&lane->next, memory_order_relaxed) < lane->end) {

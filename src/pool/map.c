@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define CHUNKS_PER_WORKER 64 /* so that at the end nobody waits for more than a 64th of a share */
 #define RETRIES_MOST 1000
@@ -112,6 +113,17 @@ static bool job_is_named(const struct brood_pool *pool, const struct job *job)
     return false;
 }
 
+/* The same without those who are gone for good, for when there is no keeper to settle them. */
+static bool job_is_worked_on(const struct brood_pool *pool, const struct job *job)
+{
+    for (uint32_t i = 0; i < pool->count; i++) {
+        int32_t pid = atomic_load(&pool->workers[i].pid);
+        if (atomic_load(&pool->workers[i].job) == job && pid && !thread_is_gone((uint32_t)pid))
+            return true;
+    }
+    return false;
+}
+
 void owner_free_retired(struct owner *owner, const struct brood_pool *pool, bool all)
 {
     for (struct retired **at = &owner->retired; *at;) {
@@ -176,6 +188,7 @@ static void withdraw(struct map *map)
 {
     struct owner *owner = map->pool->owner;
     pthread_mutex_lock(&owner->guard);
+    owner->fallen = 0;
     atomic_store(&map->pool->jobs[map->place], NULL);
     pthread_cond_signal(&owner->room);
     pthread_mutex_unlock(&owner->guard);
@@ -301,8 +314,13 @@ static int run(struct map *map, brood_task *task)
         return result;
     submit(map);
     result = wait_for(map);
+    if (result < 0)
+        atomic_store(&map->job->refused, result);
     withdraw(map);
     if (result < 0) {
+        /* A worker may have come to life after all: its chunk is run to the end, since it uses our memory. */
+        while (job_is_worked_on(map->pool, map->job))
+            nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
         gather_ends(map, false);
         return result;
     }

@@ -16,6 +16,7 @@ struct owner {
     pthread_mutex_t guard; /* of all here */
     pthread_cond_t room;   /* a place among the pool's jobs has become free */
     brood_process *keeper;
+    int fallen;              /* keepers in a row that ended, or were killed, without a map's end between */
     int users;               /* threads in a call that runs tasks */
     struct retired *retired; /* jobs that have ended, but whose memory a worker may still look at */
 };

@@ -18,6 +18,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define KEEPERS_MOST 300 /* killed in a row, in one map, until its caller is told */
+#define KEEPERS_UNABLE 3 /* ended by themselves */
 #define POOL_END_MS 5000 /* for a keeper to end its workers; then it is killed, and they with it */
 
 void pool_offer(struct brood_pool *pool)
@@ -49,11 +51,19 @@ int pool_keep(struct brood_pool *pool)
     struct owner *owner = pool->owner;
     int failed = 0;
     pthread_mutex_lock(&owner->guard);
-    if (owner->keeper && process_await(owner->keeper, NULL, 0)) {
+    brood_end end;
+    if (owner->keeper && process_await(owner->keeper, &end, 0)) {
         brood_process_close(owner->keeper);
         owner->keeper = NULL;
+        /* One that ended by itself could not do its work, and the next will not either. */
+        owner->fallen += end.how == BROOD_CRASHED ? 1 : KEEPERS_MOST / KEEPERS_UNABLE;
+        if (owner->fallen >= KEEPERS_MOST)
+            failed = error_set(EAGAIN, "pool '%s' cannot keep a keeper: the last one %s", pool->name,
+                               end.why[0] ? end.why : "ended");
     }
-    if (!owner->keeper) {
+    if (failed < 0)
+        owner->fallen = 0; /* whoever calls again tries again */
+    if (!owner->keeper && failed == 0) {
         char name[SLOT_NAME];
         snprintf(name, sizeof name, "%.20s keeper", pool->name);
         owner->keeper = brood_process_start(keeper_main, pool, 0,
