@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -147,7 +148,32 @@ int child_pidfd(pid_t pid)
     return (int)syscall(SYS_pidfd_open, pid, 0);
 }
 
-int child_reap(pid_t pid, struct child_status *status)
+/* What PIDFD_GET_INFO answers, of which older kernel headers do not know. */
+struct pidfd_answer {
+    uint64_t mask; /* asked for, then answered */
+    uint64_t cgroup;
+    uint32_t ids[11];
+    int32_t exit_status; /* as wait(2) has it */
+};
+#define PIDFD_ASK _IOWR(0xff, 11, struct pidfd_answer)
+#define PIDFD_ASK_EXIT UINT64_C(8)
+
+_Static_assert(sizeof(struct pidfd_answer) == 64, "the kernel's first version of it");
+
+/* Someone else took the status. */
+static struct child_status status_again(int pidfd)
+{
+    struct pidfd_answer answer = { .mask = PIDFD_ASK_EXIT };
+    if (pidfd < 0 || ioctl(pidfd, PIDFD_ASK, &answer) < 0 || !(answer.mask & PIDFD_ASK_EXIT))
+        return (struct child_status){ .known = false };
+    int status = answer.exit_status;
+    return (struct child_status){ .known = true,
+                                  .code = WIFEXITED(status) ? WEXITSTATUS(status) : 0,
+                                  .signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0,
+                                  .core_dumped = WIFSIGNALED(status) && WCOREDUMP(status) };
+}
+
+int child_reap(pid_t pid, int pidfd, struct child_status *status)
 {
     siginfo_t info = { .si_pid = 0 };
     *status = (struct child_status){ .known = true };
@@ -155,7 +181,7 @@ int child_reap(pid_t pid, struct child_status *status)
     while ((result = waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG)) < 0 && errno == EINTR)
         continue;
     if (result < 0) {
-        status->known = false; /* ECHILD: a foreign wait, or SIGCHLD ignored */
+        *status = status_again(pidfd); /* ECHILD: a foreign wait, or SIGCHLD ignored */
         return 1;
     }
     if (info.si_pid == 0)

@@ -56,13 +56,14 @@ int child_pidfd(pid_t pid);
 
 /* How it ended, as waitid(2) tells. */
 struct child_status {
-    bool known;       /* false: someone else took it */
+    bool known;       /* false: someone else took it, and the kernel does not tell twice */
     int code, signal; /* one of them; the other is 0 */
     bool core_dumped;
 };
 
-/* Takes its status if it has ended. 1: it had, and is no zombie any more.  0: it runs. */
-int child_reap(pid_t pid, struct child_status *status);
+/* Takes its status if it has ended; one that another wait took is asked of the pidfd (Linux 6.15).
+ * 1: it had ended, and is no zombie any more.  0: it runs. */
+int child_reap(pid_t pid, int pidfd, struct child_status *status);
 
 /* Waits until it has ended, or `deadline` (os/clock.h): 0, or -ETIMEDOUT. Does not take its status. */
 int child_await(pid_t pid, int pidfd, int64_t deadline);

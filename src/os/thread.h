@@ -43,7 +43,7 @@ struct thread {
     int32_t process;               /* wiped->process when it attached: else it is another process' (fork), or new */
     uint32_t id;                   /* gettid(2) */
     struct robust_list_head *head; /* the kernel's; where there is none a dummy, so that nobody need ask */
-    unsigned held;                 /* robust words in its list that are brood's */
+    unsigned held;                 /* sync/lock.c: locks it holds */
     unsigned arena;                /* region/heap.c: the arena it last used */
     int64_t spin;                  /* wait/spin.h: nanoseconds it may spin, by its experience */
     void *before_dummy;            /* where the list's first entry would have its `prev` */
@@ -96,17 +96,15 @@ static inline void thread_enlist(struct thread *self, struct robust_word *held)
     ((void **)(void *)((uintptr_t)first & ~(uintptr_t)1))[-1] = &held->next;
     atomic_signal_fence(memory_order_seq_cst);
     *(void *volatile *)&self->head->list.next = &held->next;
-    self->held++;
 }
 
-static inline void thread_delist(struct thread *self, struct robust_word *held)
+static inline void thread_delist(struct robust_word *held)
 {
     void **next = (void **)(void *)((uintptr_t)held->next & ~(uintptr_t)1);
     void *volatile *prev = (void *volatile *)((uintptr_t)held->prev & ~(uintptr_t)1);
     next[-1] = held->prev;
     *prev = held->next;
     atomic_signal_fence(memory_order_seq_cst);
-    self->held--;
 }
 
 #endif

@@ -15,7 +15,7 @@ static uint64_t word_of(uint64_t owner, uint64_t offset)
     return owner << OWNER_SHIFT | offset;
 }
 
-struct job *job_create(size_t count, size_t chunk, uint32_t lanes)
+struct job *job_create(size_t count, size_t chunk, uint32_t lanes, bool want_ends)
 {
     size_t chunks = (count + chunk - 1) / chunk;
     struct job *job = heap_take(sizeof *job + lanes * sizeof(struct lane), true);
@@ -23,7 +23,8 @@ struct job *job_create(size_t count, size_t chunk, uint32_t lanes)
         return NULL;
     job->words = heap_take(chunks * sizeof *job->words, true);
     job->fates = heap_take(count, true);
-    if (!job->words || !job->fates) {
+    job->pids = want_ends ? heap_take(count * sizeof *job->pids, true) : NULL;
+    if (!job->words || !job->fates || (want_ends && !job->pids)) {
         job_destroy(job);
         return NULL;
     }
@@ -50,6 +51,8 @@ void job_destroy(struct job *job)
         heap_give((void *)job->words, NULL);
     if (job->fates)
         heap_give((void *)job->fates, NULL);
+    if (job->pids)
+        heap_give((void *)job->pids, NULL);
     heap_give(job, NULL);
 }
 
@@ -57,6 +60,16 @@ static uint64_t chunk_end(const struct job *job, uint64_t chunk)
 {
     uint64_t end = (chunk + 1) * job->chunk;
     return end < job->count ? end : job->count;
+}
+
+bool job_is_open(const struct job *job)
+{
+    if (atomic_load_explicit(&job->refused, memory_order_relaxed) || atomic_load(&job->finished))
+        return false;
+    for (uint32_t i = 0; i < job->lane_count; i++)
+        if (atomic_load(&job->lanes[i].next) < job->lanes[i].end)
+            return true;
+    return false;
 }
 
 bool job_claim(struct job *job, struct worker *worker, uint64_t *begin, uint64_t *end)
@@ -95,14 +108,13 @@ void job_chunk_done(struct job *job, struct worker *worker)
     atomic_store_explicit(&job->words[chunk], word_of(JOB_CHUNK_DONE, 0), memory_order_release);
 }
 
-static void finish(struct brood_pool *pool, struct job *job)
+static void finish(struct job *job)
 {
     atomic_store(&job->finished, 1);
-    if (atomic_load(&job->sleeping))
-        pool_wake_callers(pool);
+    place_tell(job->place);
 }
 
-void job_check_finished(struct brood_pool *pool, struct job *job)
+void job_check_finished(struct job *job)
 {
     /* Each who ended chunks passes this fence before it reads the others': the last of them sees all done. */
     atomic_thread_fence(memory_order_seq_cst);
@@ -112,20 +124,20 @@ void job_check_finished(struct brood_pool *pool, struct job *job)
         at++;
     atomic_store_explicit(&job->frontier, at, memory_order_relaxed);
     if (at == job->chunks)
-        finish(pool, job);
+        finish(job);
 }
 
-void job_refuse(struct brood_pool *pool, struct job *job, int code)
+void job_refuse(struct job *job, int code)
 {
     atomic_store(&job->refused, code);
-    finish(pool, job);
+    finish(job);
 }
 
 bool job_report(struct job *job, struct worker *worker, const brood_end *end)
 {
     /* Which records are wanted: all, or of the lowest item so far; deaths always, since they count as attempts. */
     size_t first = atomic_load(&job->first);
-    if (!job->want_ends && end->how == BROOD_FAILED && end->index >= first)
+    if (!job->pids && end->how == BROOD_FAILED && end->index >= first)
         return true;
     struct failure *failure = heap_take_into((void **)&worker->report, sizeof *failure);
     if (!failure)
@@ -187,7 +199,7 @@ static uint64_t settle_item(struct job *job, struct worker *worker, uint64_t ite
     return item + 1;
 }
 
-void job_settle(struct brood_pool *pool, struct worker *worker, const brood_end *how)
+void job_settle(struct worker *worker, const brood_end *how)
 {
     struct job *job = atomic_load(&worker->job);
     if (!job)
@@ -206,7 +218,7 @@ void job_settle(struct brood_pool *pool, struct worker *worker, const brood_end 
     }
     for (uint32_t i = 0; i < job->lane_count; i++)
         atomic_store(&job->lanes[i].next, job->lanes[i].begin);
-    job_check_finished(pool, job);
+    job_check_finished(job);
     atomic_store(&worker->job, NULL);
 }
 

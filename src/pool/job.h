@@ -23,7 +23,7 @@
 #define JOB_CHUNK_DONE UINT64_C(0xffff)
 #define JOB_ITEMS_MOST (UINT64_C(1) << 40)
 
-struct brood_pool;
+struct place;
 struct worker;
 
 /* How an item's run ended that did not return 0. Pushed by one CAS, never taken out until the job is freed. */
@@ -45,23 +45,26 @@ struct job {
     size_t in_size, out_size, count;
     size_t chunk, chunks; /* items a chunk; how many */
     int retries;
-    bool want_ends;
     uint32_t lane_count;
     _Atomic uint64_t *words;      /* of the chunks; workers by CAS and store, the keeper for dead workers */
     _Atomic unsigned char *fates; /* of the items: how it ended for good, if other than BROOD_RETURNED, else 0 */
+    _Atomic int32_t *pids;        /* of the items: who ran it last; NULL where ends are not wanted */
+    struct place *place;          /* where it is offered */
     /* -- */
     _Atomic int32_t refused;            /* -errno: the workers cannot run this task at all; by a worker */
     _Atomic uint32_t finished;          /* all chunks are done, or refused; by a worker or the keeper */
-    _Atomic uint32_t sleeping;          /* the caller may sleep: by it; read after `finished` is set */
     _Atomic size_t frontier;            /* all chunks before it are done; a hint */
     _Atomic size_t first;               /* the lowest item with a failure on record */
     _Atomic(struct failure *) failures; /* newest first */
     struct lane lanes[];
 };
 
-/* A job of that shape, its words, fates and lanes laid out; NULL: no memory. */
-struct job *job_create(size_t count, size_t chunk, uint32_t lanes);
+/* A job of that shape, its tables laid out; NULL: no memory. */
+struct job *job_create(size_t count, size_t chunk, uint32_t lanes, bool want_ends);
 void job_destroy(struct job *job);
+
+/* Whether there may be a chunk to claim. */
+bool job_is_open(const struct job *job);
 
 /* Claims a chunk for the worker: true, and [*begin, *end) are its items to run. False: there is none now. */
 bool job_claim(struct job *job, struct worker *worker, uint64_t *begin, uint64_t *end);
@@ -69,11 +72,11 @@ bool job_claim(struct job *job, struct worker *worker, uint64_t *begin, uint64_t
 /* The claimed chunk has been run to its end. */
 void job_chunk_done(struct job *job, struct worker *worker);
 
-/* Whether all chunks are done; then, once, sets `finished` and wakes the caller. */
-void job_check_finished(struct brood_pool *pool, struct job *job);
+/* Whether all chunks are done; then sets `finished` and tells the caller. */
+void job_check_finished(struct job *job);
 
 /* Ends it now, for a reason that lies not in its items. */
-void job_refuse(struct brood_pool *pool, struct job *job, int code);
+void job_refuse(struct job *job, int code);
 
 /* Records how an item's run ended. By the worker whose item it is, or by the keeper for a dead worker, whose place for
  * the record it then uses. False: no memory for it. */
@@ -84,7 +87,7 @@ void job_seal(struct job *job, uint64_t item, brood_how how);
 
 /* The worker is gone and `how` it ended is known: what it was at is settled, and the rest of its chunk can be claimed
  * again. May be repeated if its caller was killed in it. */
-void job_settle(struct brood_pool *pool, struct worker *worker, const brood_end *how);
+void job_settle(struct worker *worker, const brood_end *how);
 
 /* Items that have ended so far, about. */
 size_t job_progress(const struct job *job);

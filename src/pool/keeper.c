@@ -1,6 +1,6 @@
 /* pool/keeper.c: the keeper: a single-threaded process that is its workers' parent.
  *
- * It holds the pool's duty word for its life, on which callers sleep: if it dies the kernel wakes them, the workers die
+ * It holds the pool's duty words for its life, on which callers sleep: if it dies the kernel wakes them, the workers die
  * with it (PR_SET_PDEATHSIG, which can be trusted under a parent with one thread), and the caller starts another keeper,
  * which first settles what the old one's workers were at.
  */
@@ -58,13 +58,15 @@ static void begin(struct brood_pool *pool)
     child_close_all_but((const int[]){ memory, program }, 2); /* or a pipe of the creator's would never end */
     prctl(PR_SET_CHILD_SUBREAPER, 1); /* what a task leaves behind comes here, not to the creator */
     struct thread *self = thread_self();
-    latch_take(self, &pool->duty, CLOCK_NEVER);
-    latch_hold(self, &pool->duty);
-    pool_wake_callers(pool);
+    for (int i = 0; i < POOL_JOBS; i++) {
+        latch_take(self, &pool->places[i].duty, CLOCK_NEVER);
+        latch_hold(self, &pool->places[i].duty);
+    }
+    pool_tell_callers(pool);
 }
 
 /* A worker of a keeper that died. Nobody can tell any more how it ended. */
-static void settle_orphan(struct brood_pool *pool, struct worker *worker)
+static void settle_orphan(struct worker *worker)
 {
     int32_t pid = atomic_load(&worker->pid);
     int64_t end = clock_now() + KEEPER_SETTLE;
@@ -72,7 +74,7 @@ static void settle_orphan(struct brood_pool *pool, struct worker *worker)
         nanosleep(&(struct timespec){ .tv_nsec = 500000 }, NULL);
     brood_end lost = { .how = BROOD_LOST, .pid = pid };
     snprintf(lost.why, sizeof lost.why, "its worker and the pool's keeper died together");
-    job_settle(pool, worker, &lost);
+    job_settle(worker, &lost);
     table_release(worker->slot);
     atomic_store(&worker->pid, 0);
 }
@@ -109,7 +111,7 @@ static void start_missing(struct keeper *keeper)
         keeper->retry = clock_now() + KEEPER_RETRY;
     bool stuck = alive == 0 && keeper->failures >= KEEPER_TRIES;
     if (atomic_exchange(&pool->stuck, stuck ? -failed : 0) == 0 && stuck)
-        pool_wake_callers(pool);
+        pool_tell_callers(pool);
 }
 
 /* Takes the ends of workers that have ended; what they were at can be claimed again. */
@@ -121,7 +123,7 @@ static void reap_workers(struct keeper *keeper)
         brood_end end;
         if (!keeper->processes[i] || !process_await(keeper->processes[i], &end, 0))
             continue;
-        job_settle(pool, &pool->workers[i], &end);
+        job_settle(&pool->workers[i], &end);
         atomic_store(&pool->workers[i].pid, 0);
         brood_process_close(keeper->processes[i]);
         keeper->processes[i] = NULL;
@@ -129,7 +131,7 @@ static void reap_workers(struct keeper *keeper)
     }
     if (settled) {
         pool_offer(pool);
-        pool_wake_callers(pool); /* a wake that a dead worker owed is sent now */
+        pool_tell_callers(pool); /* a wake that a dead worker owed is sent now */
     }
 }
 
@@ -207,7 +209,7 @@ int keeper_main(void *arg)
         keeper.polled[i] = (struct pollfd){ .fd = -1, .events = POLLIN };
     keeper.polled[0].fd = child_pidfd(pool->creator);
     for (uint32_t i = 0; i < pool->count; i++)
-        settle_orphan(pool, &pool->workers[i]);
+        settle_orphan(&pool->workers[i]);
     pool_offer(pool);
     while (!atomic_load(&pool->closing) && !creator_is_gone(&keeper)) {
         start_missing(&keeper);

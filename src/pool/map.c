@@ -16,6 +16,7 @@
 #define CHUNKS_PER_WORKER 64 /* so that at the end nobody waits for more than a 64th of a share */
 #define RETRIES_MOST 1000
 #define PROGRESS_NS 100000000
+#define RETIRE_NS 2000000
 #define KEEPER_STARTS_NS 5000000 /* between looks at a keeper that has not taken up its duty yet */
 
 /* One call: what the user gave, and what was made of it. */
@@ -27,7 +28,7 @@ struct map {
     const brood_task_options *options;
     void *in_copy, *out_copy; /* blocks, where the user's arrays lie outside the region */
     struct job *job;
-    int place; /* among the pool's jobs */
+    struct place *place; /* where the job is offered */
 };
 
 static int check(const struct map *map, brood_task *task)
@@ -84,7 +85,8 @@ static int name_task(struct job *job, brood_task *task)
 
 static int make_job(struct map *map, brood_task *task)
 {
-    map->job = job_create(map->count, choose_chunk(map), map->pool->count);
+    bool want_ends = map->options && map->options->ends;
+    map->job = job_create(map->count, choose_chunk(map), map->pool->count, want_ends);
     bool copy_in = map->in_size && !region_holds(map->in, map->count * map->in_size);
     bool copy_out = map->out_size && !region_holds(map->out, map->count * map->out_size);
     if (map->job && copy_in)
@@ -101,7 +103,6 @@ static int make_job(struct map *map, brood_task *task)
     map->job->in_size = map->in_size;
     map->job->out_size = map->out_size;
     map->job->retries = map->options ? map->options->retries : 0;
-    map->job->want_ends = map->options && map->options->ends;
     return name_task(map->job, task);
 }
 
@@ -144,6 +145,10 @@ static void retire(struct map *map)
     struct owner *owner = map->pool->owner;
     if (!map->job)
         return;
+    /* As a rule they leave at once. One that has lost its CPU is not waited for. */
+    int64_t end = clock_now() + RETIRE_NS;
+    while (job_is_named(map->pool, map->job) && clock_now() < end)
+        sched_yield();
     struct retired *retired = malloc(sizeof *retired);
     while (!retired && job_is_named(map->pool, map->job))
         sched_yield();
@@ -169,19 +174,33 @@ static void discard(struct map *map)
 
 /* ---- running it ---- */
 
+/* Whether a keeper is on duty whose death would be told. */
+static bool is_kept(const struct map *map)
+{
+    return atomic_load(&map->place->duty.word) & FUTEX_TID_MASK && atomic_load(&thread_deaths_are_told);
+}
+
+static struct place *free_place(struct brood_pool *pool)
+{
+    for (int i = 0; i < POOL_JOBS; i++)
+        if (!atomic_load(&pool->places[i].job))
+            return &pool->places[i];
+    return NULL;
+}
+
 static void submit(struct map *map)
 {
     struct brood_pool *pool = map->pool;
     struct owner *owner = pool->owner;
+    struct thread *self = thread_self();
     pthread_mutex_lock(&owner->guard);
-    for (map->place = 0; atomic_load(&pool->jobs[map->place]);)
-        if (++map->place == POOL_JOBS) {
-            pthread_cond_wait(&owner->room, &owner->guard);
-            map->place = 0;
-        }
-    atomic_store(&pool->jobs[map->place], map->job);
+    while (!(map->place = free_place(pool)))
+        pthread_cond_wait(&owner->room, &owner->guard);
+    map->job->place = map->place;
+    bell_lift(self, &pool->work);
+    atomic_store(&map->place->job, map->job);
     pthread_mutex_unlock(&owner->guard);
-    pool_offer(pool);
+    bell_ring(self, &pool->work);
 }
 
 static void withdraw(struct map *map)
@@ -189,31 +208,30 @@ static void withdraw(struct map *map)
     struct owner *owner = map->pool->owner;
     pthread_mutex_lock(&owner->guard);
     owner->fallen = 0;
-    atomic_store(&map->pool->jobs[map->place], NULL);
+    atomic_store(&map->place->job, NULL);
     pthread_cond_signal(&owner->room);
     pthread_mutex_unlock(&owner->guard);
 }
 
-/* Sleeps until the job has finished, or the keeper has died, or until `deadline`, or for no reason. On the keeper's
- * word: the worker that finishes wakes us there, and the kernel does if the keeper dies. */
+/* Sleeps until there is news, or the keeper dies, or until `deadline`, or for no reason. */
 static void sleep_on_duty(struct map *map, int64_t deadline)
 {
-    struct robust_word *duty = &map->pool->duty;
-    uint32_t word = atomic_load(&duty->word);
-    int64_t look = clock_now() + KEEPER_STARTS_NS;
-    bool on_duty = word & FUTEX_TID_MASK && atomic_load(&thread_deaths_are_told);
-    atomic_store(&map->job->sleeping, 1);
-    if (on_duty && !(word & FUTEX_WAITERS)) {
-        if (!atomic_compare_exchange_strong(&duty->word, &word, word | FUTEX_WAITERS))
-            return;
-        word |= FUTEX_WAITERS;
-    }
-    if (atomic_load(&map->job->finished) || atomic_load(&map->pool->stuck))
+    _Atomic uint32_t *duty = &map->place->duty.word;
+    uint32_t word = atomic_load(duty);
+    if (!is_kept(map)) {
+        int64_t look = clock_now() + KEEPER_STARTS_NS;
+        futex_sleep(duty, word, look < deadline ? look : deadline);
         return;
-    futex_sleep(&duty->word, word, !on_duty && look < deadline ? look : deadline);
-    uint32_t now = atomic_load(&duty->word);
-    if (on_duty && !(now & FUTEX_TID_MASK))
-        pool_wake_callers(map->pool); /* the kernel wakes one of us only */
+    }
+    if (word & PLACE_NEWS) {
+        atomic_fetch_and(duty, ~(uint32_t)PLACE_NEWS);
+        return;
+    }
+    if (!(word & FUTEX_WAITERS) && !atomic_compare_exchange_strong(duty, &word, word | FUTEX_WAITERS))
+        return;
+    /* Read after the word: news that this does not show yet will have changed the word. */
+    if (!atomic_load(&map->job->finished) && !atomic_load(&map->pool->stuck))
+        futex_sleep(duty, word | FUTEX_WAITERS, deadline);
 }
 
 static void tell_progress(struct map *map, size_t *told, int64_t *next)
@@ -237,8 +255,7 @@ static int wait_for(struct map *map)
     size_t told = 0;
     int failed;
     while (!atomic_load(&map->job->finished)) {
-        bool kept = atomic_load(&map->pool->duty.word) & FUTEX_TID_MASK && atomic_load(&thread_deaths_are_told);
-        if (!kept && (failed = pool_keep(map->pool)) < 0)
+        if (!is_kept(map) && (failed = pool_keep(map->pool)) < 0)
             return failed;
         int stuck = atomic_load(&map->pool->stuck);
         if (stuck)
@@ -272,11 +289,16 @@ static void gather_ends(const struct map *map, bool finished)
     for (size_t i = 0; i < map->count; i++) {
         brood_how how = (brood_how)atomic_load_explicit(&job->fates[i], memory_order_acquire);
         bool done = finished || atomic_load(&job->words[i / job->chunk]) >> 48 == JOB_CHUNK_DONE;
-        ends[i] = (brood_end){ .how = how ? how : done ? BROOD_RETURNED : BROOD_RUNNING, .index = i, .attempt = 1 };
+        ends[i] = (brood_end){ .how = how    ? how
+                                      : done ? BROOD_RETURNED
+                                             : BROOD_RUNNING,
+                               .index = i,
+                               .attempt = 1,
+                               .pid = atomic_load(&job->pids[i]) };
     }
     for (const struct failure *failure = atomic_load(&job->failures); failure; failure = failure->next) {
         brood_end *end = &ends[failure->end.index];
-        if (end->how != BROOD_RETURNED && end->how != BROOD_RUNNING && end->pid == 0)
+        if (end->how != BROOD_RETURNED && end->how != BROOD_RUNNING && !end->why[0])
             *end = failure->end; /* the newest comes first */
         else if (end->how == BROOD_RETURNED)
             end->attempt++;
@@ -339,8 +361,13 @@ int brood_pool_map(brood_pool *pool, brood_task *task, const void *in, size_t in
         .pool = pool, .in = in, .out = out, .in_size = in_size, .out_size = out_size, .count = count, .options = options
     };
     int result = pool_enter(pool, "brood_pool_map");
-    if (result < 0 || (result = check(&map, task)) < 0 || count == 0)
+    if (result < 0 || (result = check(&map, task)) < 0)
         return result;
+    if (count == 0) {
+        if (options && options->progress)
+            options->progress(options->context, 0, 0);
+        return 0;
+    }
     pthread_mutex_lock(&pool->owner->guard);
     pool->owner->users++;
     pthread_mutex_unlock(&pool->owner->guard);

@@ -26,13 +26,20 @@ void pool_offer(struct brood_pool *pool)
 {
     struct thread *self = thread_self();
     bell_lift(self, &pool->work);
-    atomic_fetch_add(&pool->version, 1);
     bell_ring(self, &pool->work);
 }
 
-void pool_wake_callers(struct brood_pool *pool)
+void place_tell(struct place *place)
 {
-    futex_wake(&pool->duty.word, FUTEX_EVERYONE);
+    if (atomic_fetch_or(&place->duty.word, PLACE_NEWS) & FUTEX_WAITERS)
+        futex_wake(&place->duty.word, FUTEX_EVERYONE);
+}
+
+void pool_tell_callers(struct brood_pool *pool)
+{
+    for (int i = 0; i < POOL_JOBS; i++)
+        if (atomic_load(&pool->places[i].job))
+            place_tell(&pool->places[i]);
 }
 
 int pool_enter(const struct brood_pool *pool, const char *call)

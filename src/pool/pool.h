@@ -29,10 +29,19 @@ struct worker {
     struct end_note note; /* what its task says by brood_fail */
 };
 
+/* Where one map is offered. The keeper holds `duty` for its life, and the map's caller sleeps on it, so that the kernel
+ * wakes the caller if the keeper dies. While it is held its FUTEX_OWNER_DIED bit means nothing to the kernel; here it
+ * says PLACE_NEWS: look again. It is set by whoever has news (the job is finished, the pool is stuck), cleared by the
+ * caller before it looks: so the word on which it then sleeps is another one if there was news meanwhile. */
+struct place {
+    _Alignas(64) struct robust_word duty;
+    _Atomic(struct job *) job; /* put by the creator, and taken out by it */
+};
+
+#define PLACE_NEWS FUTEX_OWNER_DIED
+
 struct brood_pool {
-    struct robust_word duty;  /* held by the keeper for its life; callers sleep on it: its death wakes them */
-    struct bell work;         /* idle workers sleep here */
-    _Atomic uint32_t version; /* raised when there may be work again, before the bell is rung */
+    struct bell work;         /* idle workers sleep here, until a job has a chunk to claim */
     _Atomic uint32_t closing; /* the creator wants it ended */
     _Atomic int32_t stuck;    /* an errno while no worker lives and none can be started; else 0 */
     int32_t creator;          /* pid: only it may call */
@@ -41,14 +50,15 @@ struct brood_pool {
     struct owner *owner;      /* the creator's private side: means nothing elsewhere */
     struct worker *workers;
     char name[SLOT_NAME];
-    _Atomic(struct job *) jobs[POOL_JOBS]; /* put by the creator, taken out by it when finished */
+    struct place places[POOL_JOBS];
 };
 
-/* There may be work: wakes the idle workers. */
+/* There may be work, or the pool is closing: wakes the idle workers. */
 void pool_offer(struct brood_pool *pool);
 
-/* A job has finished, or something happened that its caller must look at. */
-void pool_wake_callers(struct brood_pool *pool);
+/* Something happened that the caller there, or all, must look at. */
+void place_tell(struct place *place);
+void pool_tell_callers(struct brood_pool *pool);
 
 /* The targets of keeper and workers: arg is the pool, and the worker. */
 int keeper_main(void *arg);

@@ -66,9 +66,12 @@ static void run_items(struct job *job, struct worker *worker, brood_task *task, 
 {
     const char *in = job->in + begin * job->in_size;
     char *out = job->out_size ? job->out + begin * job->out_size : NULL;
+    int32_t pid = atomic_load(&worker->pid);
     for (uint64_t item = begin; item < end; item++) {
         /* Release: the results of the items before come first; pairs with nothing but this process' death. */
         atomic_store_explicit(&worker->item, item + 1, memory_order_release);
+        if (job->pids)
+            atomic_store_explicit(&job->pids[item], pid, memory_order_relaxed);
         int code = task(in, out);
         if (code != 0 || worker->note.why[0])
             report(job, worker, item, code);
@@ -83,9 +86,11 @@ static bool work_on(struct brood_pool *pool, struct worker *worker, struct job *
     int failed = 0;
     uint64_t begin, end;
     bool worked = false;
+    if (!job_is_open(job))
+        return false;
     brood_task *task = task_of(&job->task, &failed);
     if (!task) {
-        job_refuse(pool, job, failed);
+        job_refuse(job, failed);
         return false;
     }
     while (!atomic_load_explicit(&pool->closing, memory_order_relaxed) && job_claim(job, worker, &begin, &end)) {
@@ -95,36 +100,56 @@ static bool work_on(struct brood_pool *pool, struct worker *worker, struct job *
         job_chunk_done(job, worker);
         worked = true;
     }
-    job_check_finished(pool, job);
+    job_check_finished(job);
     return worked;
 }
 
-/* Looks at every job once. A job is named in the record before it is looked at again: its caller frees only what no
- * worker names. */
+/* The job at a place, named in the worker's record so that its caller does not free it; NULL: none. Named first, then
+ * looked for again: what is still there then was not withdrawn before we named it. */
+static struct job *enter(struct worker *worker, struct place *place)
+{
+    struct job *job = atomic_load(&place->job);
+    if (!job)
+        return NULL;
+    atomic_store(&worker->job, job);
+    if (atomic_load(&place->job) == job)
+        return job;
+    atomic_store(&worker->job, NULL);
+    return NULL;
+}
+
+static void leave(struct worker *worker)
+{
+    atomic_store(&worker->job, NULL);
+}
+
+/* Looks at every job once. True: there was something to do. */
 static bool work(struct brood_pool *pool, struct worker *worker)
 {
     bool worked = false;
     for (int i = 0; i < POOL_JOBS; i++) {
-        struct job *job = atomic_load(&pool->jobs[i]);
+        struct job *job = enter(worker, &pool->places[i]);
         if (!job)
             continue;
-        atomic_store(&worker->job, job);
-        if (atomic_load(&pool->jobs[i]) == job && !atomic_load(&job->finished))
-            worked |= work_on(pool, worker, job);
-        atomic_store(&worker->job, NULL);
+        worked |= work_on(pool, worker, job);
+        leave(worker);
     }
     return worked;
 }
 
-struct idle {
-    struct brood_pool *pool;
-    uint32_t seen;
-};
-
-static bool idle_no_more(void *context)
+/* What idle workers wait for: the same for all of them, as a bell wants it. */
+static bool work_is_there(void *context)
 {
-    const struct idle *idle = context;
-    return atomic_load(&idle->pool->version) != idle->seen || atomic_load(&idle->pool->closing);
+    struct worker *worker = context;
+    bool open = atomic_load(&worker->pool->closing);
+    for (int i = 0; i < POOL_JOBS && !open; i++) {
+        struct job *job = enter(worker, &worker->pool->places[i]);
+        if (!job)
+            continue;
+        open = job_is_open(job);
+        leave(worker);
+    }
+    return open;
 }
 
 int worker_main(void *arg)
@@ -141,10 +166,8 @@ int worker_main(void *arg)
     atomic_store(&worker->pid, getpid());
     worker_here = worker;
     end_note_to(&worker->note);
-    while (!atomic_load(&pool->closing)) {
-        struct idle idle = { pool, atomic_load(&pool->version) };
+    while (!atomic_load(&pool->closing))
         if (!work(pool, worker))
-            bell_wait(thread_self(), &pool->work, idle_no_more, &idle, CLOCK_NEVER);
-    }
+            bell_wait(thread_self(), &pool->work, work_is_there, worker, CLOCK_NEVER);
     return 0;
 }

@@ -84,8 +84,9 @@ void end_tell(brood_end *end, const struct child_status *status, const struct en
     } else if (how != BROOD_RUNNING) {
         end->how = (brood_how)how;
         end->code = note->code;
-        memcpy(end->why, note->why, sizeof end->why);
-        if (!end->why[0] && end->code)
+        if (end->code)
+            memcpy(end->why, note->why, sizeof end->why);
+        if (end->code && !end->why[0])
             snprintf(end->why, sizeof end->why, "returned %d", end->code);
     } else if (!status->known) {
         end->how = BROOD_LOST;

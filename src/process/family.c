@@ -14,10 +14,12 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 static pthread_mutex_t init_guard = PTHREAD_MUTEX_INITIALIZER;
+static bool init_failed;
 static _Atomic int start_method = BROOD_FORK;
 
 static const struct {
@@ -76,7 +78,7 @@ static int choose_limit(const brood_init_options *options, size_t *limit)
     *limit = options ? options->limit : 0;
     if (*limit == 0 && text && read_limit(text, limit) < 0)
         return -EINVAL;
-    bool chosen = *limit != 0;
+    const char *chosen = options && options->limit ? "the limit" : *limit ? "BROOD_LIMIT" : NULL;
     if (!chosen)
         *limit = limits_region_default();
     if (*limit >= REGION_LEAST && *limit <= SIZE_MAX - REGION_GRAIN)
@@ -85,7 +87,7 @@ static int choose_limit(const brood_init_options *options, size_t *limit)
         return error_set(ENOMEM,
                          "the limits of this process or machine leave %zu bytes for the region: %zu are the least",
                          *limit, REGION_LEAST);
-    return error_set(EINVAL, "a region of %zu bytes: %zu are the least", *limit, REGION_LEAST);
+    return error_set(EINVAL, "%s is %zu bytes: a region has at least %zu", chosen, *limit, REGION_LEAST);
 }
 
 static int choose_start(const brood_init_options *options)
@@ -137,9 +139,12 @@ int brood_init(const brood_init_options *options)
     int result = BROOD_ALREADY;
     if (region) {
         error_tell("brood_init: this process is in a family already");
+    } else if (init_failed) {
+        result = region_enter();
     } else {
         result = found_or_join(options);
-        if (result < 0)
+        init_failed = result < 0;
+        if (init_failed)
             region_refuse(brood_error());
     }
     pthread_mutex_unlock(&init_guard);

@@ -80,7 +80,7 @@ void process_forget_all(void)
 static bool reap(brood_process *process)
 {
     struct child_status status;
-    if (process->ended || child_reap(process->pid, &status) == 0)
+    if (process->ended || child_reap(process->pid, process->pidfd, &status) == 0)
         return process->ended;
     struct slot *slot = slot_of(process->id);
     process->end = (brood_end){ .pid = process->pid, .attempt = 1 };

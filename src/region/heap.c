@@ -38,29 +38,39 @@ void heap_lay_out(struct heap *heap, char *end)
     units->count = count;
 }
 
+/* Takes a run that is one large block; 0 or -ENOMEM. */
+static int run_take(struct thread *self, struct units *units, size_t count, size_t *unit)
+{
+    units_lock(self, units);
+    int failed = units_take(units, count, kind_of_large(count), unit);
+    if (!failed && units_grant(units, *unit, count) < 0) {
+        units_give(units, *unit);
+        failed = -ENOMEM;
+    }
+    units_unlock(self, units);
+    return failed;
+}
+
 static void *large_take(size_t size, bool zeroed)
 {
     struct heap *heap = region->heap;
+    struct units *units = &heap->units;
     struct thread *self = thread_self();
-    if (size > heap->units.count << UNIT_SHIFT)
+    if (size > units->count << UNIT_SHIFT)
         return NULL;
     size_t count = (size + UNIT - 1) >> UNIT_SHIFT, unit;
-    units_lock(self, &heap->units);
-    int failed = units_take(&heap->units, count, kind_of_large(count), &unit);
-    if (!failed && units_grant(&heap->units, unit, count) < 0) {
-        units_give(&heap->units, unit);
-        failed = -ENOMEM;
+    if (run_take(self, units, count, &unit) < 0) {
+        spans_trim(heap);
+        if (run_take(self, units, count, &unit) < 0)
+            return NULL;
     }
-    units_unlock(self, &heap->units);
-    if (failed)
-        return NULL;
-    if (units_back(&heap->units, unit, count, zeroed) < 0) { /* without the latch: this may take long */
-        units_lock(self, &heap->units);
-        units_give(&heap->units, unit);
-        units_unlock(self, &heap->units);
+    if (units_back(units, unit, count, zeroed) < 0) { /* without the latch: this may take long */
+        units_lock(self, units);
+        units_give(units, unit);
+        units_unlock(self, units);
         return NULL;
     }
-    return unit_start(&heap->units, unit);
+    return unit_start(units, unit);
 }
 
 static int large_give(struct thread *self, struct heap *heap, size_t unit, void *block, void **place)

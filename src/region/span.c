@@ -181,18 +181,16 @@ static uint32_t arena_grow(struct thread *self, struct heap *heap, struct arena 
     return (uint32_t)unit + 1;
 }
 
-void *span_take(struct heap *heap, size_t size, void **place)
+/* A block of that class from the locked arena; NULL: there is none, and, with `grow`, no unit for a new span. */
+static void *take_from(struct thread *self, struct heap *heap, struct arena *arena, size_t size, void **place,
+                       bool grow)
 {
-    struct thread *self = thread_self();
     unsigned class = class_of(size);
-    struct arena *arena = arena_lock_any(self, heap);
     uint32_t link = arena->partial[class];
-    if (!link)
+    if (!link && grow)
         link = arena_grow(self, heap, arena, class);
-    if (!link) {
-        latch_drop(self, &arena->latch);
+    if (!link)
         return NULL;
-    }
     struct span *span = &heap->spans[link - 1];
     while (bits_load(span, span->cursor) == UINT64_MAX)
         span->cursor++;
@@ -209,8 +207,55 @@ void *span_take(struct heap *heap, size_t size, void **place)
     }
     if (--span->free == 0)
         span_unlink(heap, arena, class, span);
-    latch_drop(self, &arena->latch);
     return block;
+}
+
+/* Gives back the locked arena's spans that are empty: each keeps one of a class that it used. */
+static void arena_trim(struct thread *self, struct heap *heap, struct arena *arena)
+{
+    for (unsigned class = 0; class < SPAN_CLASSES; class++)
+        for (uint32_t link = arena->partial[class], next; link; link = next) {
+            struct span *span = &heap->spans[link - 1];
+            next = span->next;
+            if (span->free != class_blocks(class))
+                continue;
+            span_unlink(heap, arena, class, span);
+            arena_give_unit(self, heap, arena, link - 1);
+        }
+}
+
+/* The region is full for this thread's arena: others may have a block, or units to give back. */
+static void *take_from_any(struct thread *self, struct heap *heap, size_t size, void **place)
+{
+    void *block = NULL;
+    for (unsigned i = 0; i < 2 * ARENAS && !block; i++) {
+        struct arena *arena = &heap->arenas[(self->arena + i) % ARENAS];
+        arena_lock(self, heap, arena);
+        block = take_from(self, heap, arena, size, place, i >= ARENAS);
+        if (!block)
+            arena_trim(self, heap, arena);
+        latch_drop(self, &arena->latch);
+    }
+    return block;
+}
+
+void *span_take(struct heap *heap, size_t size, void **place)
+{
+    struct thread *self = thread_self();
+    struct arena *arena = arena_lock_any(self, heap);
+    void *block = take_from(self, heap, arena, size, place, true);
+    latch_drop(self, &arena->latch);
+    return block ? block : take_from_any(self, heap, size, place);
+}
+
+void spans_trim(struct heap *heap)
+{
+    struct thread *self = thread_self();
+    for (unsigned i = 0; i < ARENAS; i++) {
+        arena_lock(self, heap, &heap->arenas[i]);
+        arena_trim(self, heap, &heap->arenas[i]);
+        latch_drop(self, &heap->arenas[i].latch);
+    }
 }
 
 int span_give(struct heap *heap, size_t unit, uint64_t kind, void *block, void **place)
@@ -281,7 +326,7 @@ static int arena_check(const struct heap *heap, const struct arena *arena)
                 return error_set(EUCLEAN, "heap: unit %zu looks for free blocks beyond a free one", unit);
         with_room += span->free != 0;
     }
-    for (unsigned class = 0; class < SPAN_CLASSES; class ++) {
+    for (unsigned class = 0; class < SPAN_CLASSES; class++) {
         uint32_t prev = 0;
         for (uint32_t link = arena->partial[class]; link; prev = link, link = heap->spans[link - 1].next) {
             if (link > heap->units.top || ++listed > with_room || heap->spans[link - 1].prev != prev ||

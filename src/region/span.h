@@ -43,6 +43,9 @@ void *span_take(struct heap *heap, size_t size, void **place);
  * 0, or -EINVAL: no block that is handed out starts there. */
 int span_give(struct heap *heap, size_t unit, uint64_t kind, void *block, void **place);
 
+/* Gives all empty spans back to the units. */
+void spans_trim(struct heap *heap);
+
 /* Blocks of a span that are handed out, and the bytes of each. */
 unsigned span_used(const struct span *span, uint64_t kind, size_t *size);
 

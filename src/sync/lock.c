@@ -137,6 +137,7 @@ int brood_lock_acquire(brood_lock *memory, int timeout_ms)
                          (int)atomic_load(&lock->latch.owner), timeout_ms);
     atomic_store_explicit(&lock->latch.owner, (uint64_t)self->process, memory_order_relaxed);
     latch_hold(self, &lock->latch);
+    self->held++;
     if (taken == LATCH_INHERITED)
         error_tell("lock '%s' comes from a holder that died: what it guards may be half written", describe(lock, text));
     return taken;
@@ -166,6 +167,7 @@ int brood_lock_release(brood_lock *memory)
     if (!lock)
         return failed;
     latch_unhold(self, &lock->latch);
+    self->held--;
     latch_drop(self, &lock->latch);
     return 0;
 }
@@ -178,6 +180,7 @@ int brood_lock_abandon(brood_lock *memory)
     if (!lock)
         return failed;
     latch_unhold(self, &lock->latch);
+    self->held--;
     latch_abandon(self, &lock->latch);
     return 0;
 }

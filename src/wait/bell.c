@@ -6,6 +6,21 @@
 
 #include <errno.h>
 
+#define BELL_TURN FUTEX_OWNER_DIED /* a bit that the kernel does not look at where the id part is 0 */
+
+/* After the thing became true: who sleeps is woken, and who is about to sleep finds another word. */
+static void ring(struct bell *bell)
+{
+    atomic_thread_fence(memory_order_seq_cst); /* the thing, then this load: pairs with the or in bell_wait */
+    uint32_t word = atomic_load(&bell->word);
+    while (word & FUTEX_WAITERS) {
+        if (!atomic_compare_exchange_weak(&bell->word, &word, (word & ~(uint32_t)FUTEX_WAITERS) ^ BELL_TURN))
+            continue;
+        futex_wake(&bell->word, FUTEX_EVERYONE);
+        return;
+    }
+}
+
 int bell_wait(struct thread *self, struct bell *bell, bool (*ready)(void *context), void *context, int64_t deadline)
 {
     int result = 0;
@@ -15,14 +30,14 @@ int bell_wait(struct thread *self, struct bell *bell, bool (*ready)(void *contex
             result = -ETIMEDOUT;
             break;
         }
-        /* The or comes before ready() reads, as the ringer's store comes before it reads this bit: one of us sees the
-         * other. Both are seq_cst. */
-        atomic_fetch_or(&bell->word, FUTEX_WAITERS);
-        if (ready(context))
+        uint32_t word = atomic_fetch_or(&bell->word, FUTEX_WAITERS) | FUTEX_WAITERS;
+        if (ready(context)) {
+            ring(bell); /* our bit may have deceived one who was about to sleep */
             break;
+        }
         bool told = atomic_load_explicit(&thread_deaths_are_told, memory_order_relaxed);
         int64_t nap = told ? deadline : clock_now() + THREAD_NAP;
-        if (futex_sleep(&bell->word, FUTEX_WAITERS, nap < deadline ? nap : deadline) == 0)
+        if (futex_sleep(&bell->word, word, nap < deadline ? nap : deadline) == 0)
             futex_wake(&bell->word, FUTEX_EVERYONE);
     }
     thread_expects(self, NULL);
@@ -31,10 +46,6 @@ int bell_wait(struct thread *self, struct bell *bell, bool (*ready)(void *contex
 
 void bell_ring(struct thread *self, struct bell *bell)
 {
-    atomic_thread_fence(memory_order_seq_cst); /* the caller's store, then this load: pairs with bell_wait */
-    if (atomic_load(&bell->word) & FUTEX_WAITERS) {
-        atomic_fetch_and(&bell->word, ~(uint32_t)FUTEX_WAITERS);
-        futex_wake(&bell->word, FUTEX_EVERYONE);
-    }
+    ring(bell);
     thread_expects(self, NULL);
 }

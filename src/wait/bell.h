@@ -1,8 +1,14 @@
 /* wait/bell.h: sleeping until something is true that another process makes true.
  *
- * A bell is one word: FUTEX_WAITERS if someone may sleep, and nothing else, so that the kernel rings it for a ringer
- * that is killed between making the thing true and the wake (os/thread.h). It rings for all; each who wakes rings for
- * the rest once more, because the kernel, which rings for the dead, wakes one only.
+ * What sleepers of one bell wait for is the same for all of them, and can be read off shared memory at any time (a level,
+ * not an edge). The bell is one word: FUTEX_WAITERS if someone may sleep, and a turn bit that changes with each ring; the
+ * rest is 0, so that the kernel rings for a ringer that is killed between making the thing true and the wake
+ * (os/thread.h). A ring wakes all. The kernel, ringing for the dead, wakes one, so each who wakes rings for the rest once
+ * more.
+ *
+ * Why a sleeper cannot sleep through it: it sleeps only if the word is still what it was when it looked. A ring in
+ * between cleared FUTEX_WAITERS and changed the turn; another sleeper may have set FUTEX_WAITERS again, but looks at the
+ * thing after that, and if it is true rings itself.
  */
 #ifndef WAIT_BELL_H
 #define WAIT_BELL_H
@@ -13,7 +19,7 @@ struct bell {
     _Atomic uint32_t word;
 };
 
-/* Sleeps until ready(context) is true. 0, or -ETIMEDOUT. `ready` runs in this thread and must take no lock. */
+/* Sleeps until ready(context) is true. 0, or -ETIMEDOUT. `ready` runs in this thread and must take no latch. */
 int bell_wait(struct thread *self, struct bell *bell, bool (*ready)(void *context), void *context, int64_t deadline);
 
 /* Before the store that makes `ready` true, and after it. */
