@@ -8,8 +8,8 @@
  * kernel, dies when the kernel carries it out.
  *
  * brood does not touch SIGCHLD and waits for its own children only. A program that waits for them itself (wait(2), or
- * SIGCHLD ignored) takes their status away; brood then still knows what the child itself could write down: all but a
- * signal (BROOD_LOST).
+ * SIGCHLD ignored) takes their status away. brood then still knows what the child's function returned, and from Linux
+ * 6.15 on all the rest too; before that a child that did not return is BROOD_LOST.
  *
  * Before brood_init every call here fails with EINVAL.
  */

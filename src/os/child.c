@@ -163,8 +163,19 @@ _Static_assert(sizeof(struct pidfd_answer) == 64, "the kernel's first version of
 /* Someone else took the status. */
 static struct child_status status_again(int pidfd)
 {
-    struct pidfd_answer answer = { .mask = PIDFD_ASK_EXIT };
-    if (pidfd < 0 || ioctl(pidfd, PIDFD_ASK, &answer) < 0 || !(answer.mask & PIDFD_ASK_EXIT))
+    struct pidfd_answer answer;
+    bool told = false;
+    /* A child whose status nobody wants (SIGCHLD ignored) is gone for waitid a moment before its pidfd can tell. */
+    for (int tries = 0; pidfd >= 0 && tries < 100 && !told; tries++) {
+        answer.mask = PIDFD_ASK_EXIT;
+        bool answered = ioctl(pidfd, PIDFD_ASK, &answer) == 0;
+        if (!answered && errno != ESRCH)
+            break; /* a kernel that does not know the question */
+        told = answered && answer.mask & PIDFD_ASK_EXIT;
+        if (!told)
+            nanosleep(&(struct timespec){ .tv_nsec = 100000 }, NULL);
+    }
+    if (!told)
         return (struct child_status){ .known = false };
     int status = answer.exit_status;
     return (struct child_status){ .known = true,

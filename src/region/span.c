@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* Classes: 16 to 128 in steps of 16, then four to each doubling, up to 32 KiB. */
+/* The rank of a size among the classes: 16 to 128 in steps of 16, then four to each doubling, up to 32 KiB. */
 static unsigned class_of(size_t size)
 {
     if (size <= 128)
@@ -32,15 +32,15 @@ static const struct {
 };
 #undef CLASS
 
-static unsigned class_blocks(unsigned class)
+static unsigned class_blocks(unsigned rank)
 {
-    return classes[class].blocks;
+    return classes[rank].blocks;
 }
 
 /* Which block of a span of that class the offset lies in. */
-static unsigned class_index(unsigned class, size_t offset)
+static unsigned class_index(unsigned rank, size_t offset)
 {
-    return (unsigned)((uint64_t)offset * classes[class].inverse >> 32);
+    return (unsigned)((uint64_t)offset * classes[rank].inverse >> 32);
 }
 
 /* ---- bits ---- */
@@ -64,33 +64,33 @@ static void bits_change(struct span *span, unsigned block, bool set)
     atomic_signal_fence(memory_order_seq_cst);
 }
 
-static unsigned bits_count(const struct span *span, unsigned class)
+static unsigned bits_count(const struct span *span, unsigned rank)
 {
     unsigned used = 0;
-    for (unsigned word = 0; word * 64 < class_blocks(class); word++)
+    for (unsigned word = 0; word * 64 < class_blocks(rank); word++)
         used += (unsigned)__builtin_popcountll(bits_load(span, word));
     return used;
 }
 
 /* ---- spans, under their arena's latch ---- */
 
-static void span_link(struct heap *heap, struct arena *arena, unsigned class, size_t unit)
+static void span_link(struct heap *heap, struct arena *arena, unsigned rank, size_t unit)
 {
     struct span *span = &heap->spans[unit];
-    uint32_t first = arena->partial[class];
+    uint32_t first = arena->partial[rank];
     span->prev = 0;
     span->next = first;
     if (first)
         heap->spans[first - 1].prev = (uint32_t)unit + 1;
-    arena->partial[class] = (uint32_t)unit + 1;
+    arena->partial[rank] = (uint32_t)unit + 1;
 }
 
-static void span_unlink(struct heap *heap, struct arena *arena, unsigned class, const struct span *span)
+static void span_unlink(struct heap *heap, struct arena *arena, unsigned rank, const struct span *span)
 {
     if (span->prev)
         heap->spans[span->prev - 1].next = span->next;
     else
-        arena->partial[class] = span->next;
+        arena->partial[rank] = span->next;
     if (span->next)
         heap->spans[span->next - 1].prev = span->prev;
 }
@@ -111,26 +111,26 @@ static void arena_mend(struct thread *self, struct heap *heap, struct arena *are
     if (arena->intent.work != INTENT_NONE && intent_orphans(&arena->intent)) {
         size_t offset = (size_t)((char *)arena->intent.block - heap->units.first);
         struct span *span = &heap->spans[offset >> UNIT_SHIFT];
-        unsigned class = (unsigned)(atomic_load(&heap->units.kinds[offset >> UNIT_SHIFT]) >> 8 & 0xff);
-        unsigned block = class_index(class, offset & (UNIT - 1));
+        unsigned rank = (unsigned)(atomic_load(&heap->units.kinds[offset >> UNIT_SHIFT]) >> 8 & 0xff);
+        unsigned block = class_index(rank, offset & (UNIT - 1));
         bits_change(span, block, false);
     }
     intend_no_more(&arena->intent);
     memset(arena->partial, 0, sizeof arena->partial);
     for (size_t unit = 0; unit < heap->units.top; unit++) {
         uint64_t kind = atomic_load(&heap->units.kinds[unit]);
-        unsigned class = (unsigned)(kind >> 8 & 0xff);
-        if (kind != kind_of_span(class, (unsigned)(arena - heap->arenas)))
+        unsigned rank = (unsigned)(kind >> 8 & 0xff);
+        if (kind != kind_of_span(rank, (unsigned)(arena - heap->arenas)))
             continue;
         if (!unit_backed(&heap->units, unit)) {
             arena_give_unit(self, heap, arena, unit);
             continue;
         }
         struct span *span = &heap->spans[unit];
-        span->free = class_blocks(class) - bits_count(span, class);
+        span->free = class_blocks(rank) - bits_count(span, rank);
         span->cursor = 0;
         if (span->free)
-            span_link(heap, arena, class, unit);
+            span_link(heap, arena, rank, unit);
     }
 }
 
@@ -158,12 +158,12 @@ static void arena_lock(struct thread *self, struct heap *heap, struct arena *are
 
 /* A fresh span for the locked arena: its index + 1, or 0 without memory. Killed after units_take, the arena's heir
  * finds the span by its kind. */
-static uint32_t arena_grow(struct thread *self, struct heap *heap, struct arena *arena, unsigned class)
+static uint32_t arena_grow(struct thread *self, struct heap *heap, struct arena *arena, unsigned rank)
 {
     size_t unit;
     latch_hold(self, &arena->latch);
     units_lock(self, &heap->units);
-    int failed = units_take(&heap->units, 1, kind_of_span(class, (unsigned)(arena - heap->arenas)), &unit);
+    int failed = units_take(&heap->units, 1, kind_of_span(rank, (unsigned)(arena - heap->arenas)), &unit);
     if (!failed && !unit_backed(&heap->units, unit) &&
         (units_grant(&heap->units, unit, 1) < 0 || shm_populate(&heap->spans[unit], sizeof *heap->spans) < 0 ||
          units_back(&heap->units, unit, 1, false) < 0)) {
@@ -175,9 +175,9 @@ static uint32_t arena_grow(struct thread *self, struct heap *heap, struct arena 
     if (failed)
         return 0;
     struct span *span = &heap->spans[unit];
-    span->free = class_blocks(class);
+    span->free = class_blocks(rank);
     span->cursor = 0;
-    span_link(heap, arena, class, unit);
+    span_link(heap, arena, rank, unit);
     return (uint32_t)unit + 1;
 }
 
@@ -185,17 +185,17 @@ static uint32_t arena_grow(struct thread *self, struct heap *heap, struct arena 
 static void *take_from(struct thread *self, struct heap *heap, struct arena *arena, size_t size, void **place,
                        bool grow)
 {
-    unsigned class = class_of(size);
-    uint32_t link = arena->partial[class];
+    unsigned rank = class_of(size);
+    uint32_t link = arena->partial[rank];
     if (!link && grow)
-        link = arena_grow(self, heap, arena, class);
+        link = arena_grow(self, heap, arena, rank);
     if (!link)
         return NULL;
     struct span *span = &heap->spans[link - 1];
     while (bits_load(span, span->cursor) == UINT64_MAX)
         span->cursor++;
     unsigned bit = (unsigned)__builtin_ctzll(~bits_load(span, span->cursor));
-    char *block = unit_start(&heap->units, link - 1) + (size_t)(span->cursor * 64 + bit) * classes[class].size;
+    char *block = unit_start(&heap->units, link - 1) + (size_t)(span->cursor * 64 + bit) * classes[rank].size;
     if (place) {
         memset(block, 0, size);
         intend(&arena->intent, INTENT_TAKE, block, place);
@@ -206,20 +206,20 @@ static void *take_from(struct thread *self, struct heap *heap, struct arena *are
         intend_no_more(&arena->intent);
     }
     if (--span->free == 0)
-        span_unlink(heap, arena, class, span);
+        span_unlink(heap, arena, rank, span);
     return block;
 }
 
 /* Gives back the locked arena's spans that are empty: each keeps one of a class that it used. */
 static void arena_trim(struct thread *self, struct heap *heap, struct arena *arena)
 {
-    for (unsigned class = 0; class < SPAN_CLASSES; class++)
-        for (uint32_t link = arena->partial[class], next; link; link = next) {
+    for (unsigned rank = 0; rank < SPAN_CLASSES; rank++)
+        for (uint32_t link = arena->partial[rank], next; link; link = next) {
             struct span *span = &heap->spans[link - 1];
             next = span->next;
-            if (span->free != class_blocks(class))
+            if (span->free != class_blocks(rank))
                 continue;
-            span_unlink(heap, arena, class, span);
+            span_unlink(heap, arena, rank, span);
             arena_give_unit(self, heap, arena, link - 1);
         }
 }
@@ -262,11 +262,11 @@ int span_give(struct heap *heap, size_t unit, uint64_t kind, void *block, void *
 {
     struct thread *self = thread_self();
     struct arena *arena = &heap->arenas[kind >> 16 & 0xff];
-    unsigned class = (unsigned)(kind >> 8 & 0xff);
+    unsigned rank = (unsigned)(kind >> 8 & 0xff);
     struct span *span = &heap->spans[unit];
     size_t offset = (size_t)((char *)block - unit_start(&heap->units, unit));
-    unsigned index = class_index(class, offset);
-    if ((size_t)index * classes[class].size != offset || index >= class_blocks(class))
+    unsigned index = class_index(rank, offset);
+    if ((size_t)index * classes[rank].size != offset || index >= class_blocks(rank))
         return -EINVAL;
     arena_lock(self, heap, arena);
     if (atomic_load_explicit(&heap->units.kinds[unit], memory_order_relaxed) != kind || !bits_has(span, index)) {
@@ -283,10 +283,10 @@ int span_give(struct heap *heap, size_t unit, uint64_t kind, void *block, void *
     if (index / 64 < span->cursor)
         span->cursor = index / 64;
     if (span->free++ == 0)
-        span_link(heap, arena, class, unit);
+        span_link(heap, arena, rank, unit);
     /* An empty span goes back, unless it is the only one with room: a class in use would come and go. */
-    if (span->free == class_blocks(class) && (span->next || span->prev)) {
-        span_unlink(heap, arena, class, span);
+    if (span->free == class_blocks(rank) && (span->next || span->prev)) {
+        span_unlink(heap, arena, rank, span);
         arena_give_unit(self, heap, arena, unit);
     }
     latch_drop(self, &arena->latch);
@@ -297,9 +297,9 @@ int span_give(struct heap *heap, size_t unit, uint64_t kind, void *block, void *
 
 unsigned span_used(const struct span *span, uint64_t kind, size_t *size)
 {
-    unsigned class = (unsigned)(kind >> 8 & 0xff);
-    *size = classes[class].size;
-    return bits_count(span, class);
+    unsigned rank = (unsigned)(kind >> 8 & 0xff);
+    *size = classes[rank].size;
+    return bits_count(span, rank);
 }
 
 /* One arena's lists and counts against its spans' bits; 0 or -EUCLEAN with a sentence. Under its latch. */
@@ -309,30 +309,30 @@ static int arena_check(const struct heap *heap, const struct arena *arena)
     unsigned number = (unsigned)(arena - heap->arenas);
     for (size_t unit = 0; unit < heap->units.top; unit++) {
         uint64_t kind = atomic_load(&heap->units.kinds[unit]);
-        unsigned class = (unsigned)(kind >> 8 & 0xff);
+        unsigned rank = (unsigned)(kind >> 8 & 0xff);
         if ((kind & 0xff) != KIND_SPAN || (kind >> 16 & 0xff) != number)
             continue;
-        if (class >= SPAN_CLASSES || kind != kind_of_span(class, number))
+        if (rank >= SPAN_CLASSES || kind != kind_of_span(rank, number))
             return error_set(EUCLEAN, "heap: unit %zu has the impossible kind %#llx", unit, (unsigned long long)kind);
         const struct span *span = &heap->spans[unit];
-        if (span->free != class_blocks(class) - bits_count(span, class))
+        if (span->free != class_blocks(rank) - bits_count(span, rank))
             return error_set(EUCLEAN, "heap: unit %zu counts %u free blocks of %u and has %u in use", unit, span->free,
-                             class_blocks(class), bits_count(span, class));
-        for (unsigned bit = class_blocks(class); bit < SPAN_WORDS * 64; bit++)
+                             class_blocks(rank), bits_count(span, rank));
+        for (unsigned bit = class_blocks(rank); bit < SPAN_WORDS * 64; bit++)
             if (bits_has(span, bit))
-                return error_set(EUCLEAN, "heap: unit %zu hands out block %u of %u", unit, bit, class_blocks(class));
+                return error_set(EUCLEAN, "heap: unit %zu hands out block %u of %u", unit, bit, class_blocks(rank));
         for (unsigned word = 0; word < span->cursor; word++)
             if (bits_load(span, word) != UINT64_MAX)
                 return error_set(EUCLEAN, "heap: unit %zu looks for free blocks beyond a free one", unit);
         with_room += span->free != 0;
     }
-    for (unsigned class = 0; class < SPAN_CLASSES; class++) {
+    for (unsigned rank = 0; rank < SPAN_CLASSES; rank++) {
         uint32_t prev = 0;
-        for (uint32_t link = arena->partial[class]; link; prev = link, link = heap->spans[link - 1].next) {
+        for (uint32_t link = arena->partial[rank]; link; prev = link, link = heap->spans[link - 1].next) {
             if (link > heap->units.top || ++listed > with_room || heap->spans[link - 1].prev != prev ||
-                !heap->spans[link - 1].free || atomic_load(&heap->units.kinds[link - 1]) != kind_of_span(class, number))
+                !heap->spans[link - 1].free || atomic_load(&heap->units.kinds[link - 1]) != kind_of_span(rank, number))
                 return error_set(EUCLEAN, "heap: arena %u lists unit %u wrongly for blocks of %u bytes", number,
-                                 link - 1, classes[class].size);
+                                 link - 1, classes[rank].size);
         }
     }
     if (listed != with_room)

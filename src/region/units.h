@@ -32,9 +32,9 @@ struct units {
     char *first;  /* of unit 0 */
 };
 
-static inline uint64_t kind_of_span(unsigned class, unsigned arena)
+static inline uint64_t kind_of_span(unsigned rank, unsigned arena)
 {
-    return KIND_SPAN | class << 8 | arena << 16;
+    return KIND_SPAN | rank << 8 | arena << 16;
 }
 
 static inline uint64_t kind_of_large(size_t units)
