@@ -7,7 +7,7 @@ set(test_environment
     "ASAN_OPTIONS=${signals}" "TSAN_OPTIONS=${signals}:die_after_fork=0" "UBSAN_OPTIONS=print_stacktrace=1")
 
 # Single-process tests: what ThreadSanitizer, which sees one process at a time, can judge.
-set(tsan_tests)
+set(tsan_tests lock_share lock_use memory_block memory_place pool_map process_start)
 
 function(brood_test name)
     add_test(NAME ${name} COMMAND ${ARGN})
