@@ -1,0 +1,33 @@
+#!/bin/sh
+# examples.sh BUILD_DIR: the three short examples print exactly what they say, under fork and under spawn.
+set -u
+
+build=${1:?usage: examples.sh BUILD_DIR}
+passed=0
+failed=0
+
+# expect NAME TEXT METHOD: examples/NAME prints TEXT and a newline, nothing on standard error, and ends with 0.
+expect()
+{
+    errors=$(mktemp) || exit 1
+    # The dot keeps the newlines at the end, which $() would drop.
+    output=$(BROOD_START_METHOD=$3 timeout 30 "$build/examples/$1" 2>"$errors"; echo "status $?.")
+    if [ "$output" = "$2
+status 0." ] && [ ! -s "$errors" ]; then
+        echo "ok $1 $3"
+        passed=$((passed + 1))
+    else
+        echo "FAILED $1 $3: it printed '$output'"
+        cat "$errors"
+        failed=$((failed + 1))
+    fi
+    rm -f "$errors"
+}
+
+for method in fork spawn; do
+    expect locks 10 $method
+    expect pool '[1, 4, 9, 16, 25]' $method
+    expect context 'Hello, World!' $method
+done
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
