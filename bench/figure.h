@@ -1,0 +1,44 @@
+/* bench/figure.h: what the speed lab measures.
+ *
+ * A figure is one kind of work, done by brood and, in the same run and the same process, by the bare machine (its
+ * limit): raw system calls, or what libc has for it. A source a noun does the measuring; figure.c has the table.
+ */
+#ifndef BENCH_FIGURE_H
+#define BENCH_FIGURE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Does the work once, often enough for the clock, and returns what one piece of it cost, in the figure's unit.
+ * Negative: it went wrong, and trouble() has said how. */
+typedef double measure(void);
+
+struct figure {
+    const char *name;
+    const char *unit; /* "ns" or "us" */
+    const char *what;
+    measure *brood;
+    measure *limit;         /* NULL: the limit is a peer's figure, or there is none */
+    const char *limit_peer; /* the peer whose figure is the limit; NULL: none is */
+    const char *limit_is;   /* for a reader; NULL: no limit */
+    double goal_ratio;      /* goal: at most so many times the limit; 0: `goal` says it */
+    double goal;            /* goal, in `unit` */
+    bool worst;             /* the largest of all samples is the figure, not their median */
+};
+
+extern const struct figure figures[];
+extern const size_t figure_count;
+
+measure process_fork_brood, process_fork_limit;
+measure process_spawn_brood, process_spawn_limit;
+measure lock_uncontended_brood, lock_uncontended_limit;
+measure lock_contended_brood, lock_contended_limit;
+measure death_notice_brood, death_notice_limit;
+measure death_notice_worst_brood, death_notice_worst_limit;
+measure alloc_free_brood;
+measure pool_map_auto_brood, pool_map_chunk1_brood;
+
+/* The argument with which main ends at once, before brood_init: what process_spawn_limit starts. */
+#define RETURN_AT_ONCE "--return-at-once"
+
+#endif

@@ -1,0 +1,88 @@
+"""CPython's own multiprocessing on the figures of the speed lab; a peer as bench/peer.h wants it."""
+
+import multiprocessing
+import sys
+import time
+
+
+def nothing():
+    pass
+
+
+def square(number):
+    return number * number
+
+
+def start_and_join(method, count):
+    """Microseconds for one process, from its start to its end being known."""
+    context = multiprocessing.get_context(method)
+    for i in range(count + 1):  # the first, untimed, starts what the method needs besides
+        if i == 1:
+            began = time.perf_counter()
+        process = context.Process(target=nothing)
+        process.start()
+        process.join()
+        process.close()
+    return (time.perf_counter() - began) / count * 1e6
+
+
+def lock_uncontended(count=200000):
+    lock = multiprocessing.get_context("fork").Lock()
+    began = time.perf_counter()
+    for _ in range(count):
+        lock.acquire()
+        lock.release()
+    return (time.perf_counter() - began) / count * 1e9
+
+
+def contend(gate, value, times, party, count):
+    gate.wait()
+    times[party] = time.perf_counter()
+    for _ in range(count):
+        with value.get_lock():
+            value.value += 1
+    times[2 + party] = time.perf_counter()
+
+
+def lock_contended_2(count=100000):
+    """Nanoseconds an increment of a shared Value by two processes, over the increments of both."""
+    context = multiprocessing.get_context("fork")
+    gate = context.Barrier(2)
+    value = context.Value("l", 0)
+    times = context.Array("d", 4)
+    parties = [context.Process(target=contend, args=(gate, value, times, i, count)) for i in range(2)]
+    for party in parties:
+        party.start()
+    for party in parties:
+        party.join()
+    assert value.value == 2 * count
+    return (max(times[2:]) - min(times[:2])) / (2 * count) * 1e9
+
+
+def pool_map(count, chunk):
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        pool.map(square, range(1000))
+        began = time.perf_counter()
+        squares = pool.map(square, range(count), chunk)
+        took = time.perf_counter() - began
+    assert len(squares) == count and squares[-1] == (count - 1) ** 2
+    return took / count * 1e9
+
+
+FIGURES = {
+    "process_fork": lambda: start_and_join("fork", 100),
+    "process_spawn": lambda: start_and_join("spawn", 10),
+    "lock_uncontended": lock_uncontended,
+    "lock_contended_2": lock_contended_2,
+    "pool_map_auto": lambda: pool_map(1000000, None),
+    "pool_map_chunk1": lambda: pool_map(30000, 1),
+}
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["--list"]:
+        print("\n".join(FIGURES))
+    elif len(sys.argv) == 2 and sys.argv[1] in FIGURES:
+        print("%.3f" % FIGURES[sys.argv[1]]())
+    else:
+        sys.exit("usage: cpython.py --list | FIGURE")
