@@ -31,7 +31,7 @@ void child_follow(const struct child_bond *bond)
     bool dead = false;
     if (bond->tie == CHILD_TO_THREAD) {
         syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); /* not by name: see child_rename */
-        dead = getppid() != bond->parent;
+        dead = syscall(SYS_getppid) != bond->parent;
     } else if (bond->tie == CHILD_TO_PIPE) {
         struct pollfd end = { .fd = bond->pipe[0], .events = POLLIN };
         close(bond->pipe[1]);

@@ -21,6 +21,12 @@ struct wiped {
 /* Never NULL: a page of zeroes until wiped_create. */
 extern struct wiped *wiped;
 
+/* In a fresh forked child: the page's first touch. A write, since a read would cost a page fault of its own. */
+static inline void wiped_begin(void)
+{
+    atomic_store_explicit(&wiped->process, 0, memory_order_relaxed);
+}
+
 /* Maps the page. 0, or -ENOMEM. Call once, before threads share it. */
 int wiped_create(void);
 

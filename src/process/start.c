@@ -68,6 +68,7 @@ pid_t start_fork(slot_id id, struct child_bond *bond)
         atomic_store(&slot_of(id)->pid, pid);
         return pid;
     }
+    wiped_begin();
     process_forget_all();
     child_follow(bond);
     table_begin(id);
