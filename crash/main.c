@@ -25,12 +25,13 @@ enum {
     POINT_MS = 30000,    /* a point's process that runs longer is stuck */
     LEFT_MS = 2000,      /* so long may what a point started outlive it */
     OFTEN = 24,          /* an instruction that runs more often than this is in a loop: three of its runs will do */
-    QUICK_POINTS = 50,
+    QUICK_POINTS = 30,
     LONG_FACTOR = 40, /* a long run of an operation with a number of its own for quick ones tries so many times more */
     QUICK_STORM_S = 5,
     LONG_STORM_S = 60,
     FOREIGN = 8, /* a quick run tries one of so many instructions of libc: they seldom touch what is shared */
     TRIES = 3,   /* to meet a place */
+    ENOUGH = 10, /* points with faults end the case: each may cost seconds */
     SHOWN = 5,   /* faults told of one case */
 };
 
@@ -49,7 +50,7 @@ struct tally {
     unsigned faults[POINT_KINDS];
     unsigned wrong; /* faults that only the whole row of results shows */
     long worst_us;
-    unsigned told;
+    unsigned faulty; /* points */
 };
 
 static const struct operation *const tables[] = { lock_operations, heap_operations, pool_operations };
@@ -182,13 +183,12 @@ static void run_point(struct point *point, struct tally *tally)
         tally->faults[i] += point->faults[i] > 0;
     if (point->worst_us > tally->worst_us)
         tally->worst_us = point->worst_us;
-    if (faults_of(point) == 0 || tally->told >= SHOWN)
+    if (faults_of(point) == 0 || tally->faulty++ >= SHOWN)
         return;
     char text[128];
     fprintf(stderr, "  %s, %s, at %zu of %zu%s, before %s: %s\n", point->operation->name, mode_names[point->mode],
             point->index, point->path->count, point->inside ? " (asleep in it)" : "",
             symbol_name(point->path->place[point->index].at, text, sizeof text), point->why);
-    tally->told++;
 }
 
 /* ---- one operation, in one mode ---- */
@@ -313,7 +313,6 @@ static bool run_case(struct point *point, const struct operation *operation, poi
     if (faults_of(point) > 0 || point->path->cut) {
         fprintf(stderr, "  %s: %s\n", operation->name, point->path->cut ? "its path is too long" : point->why);
         tally.wrong++;
-        tally.told = SHOWN;
     } else {
         size_t room = point->path->count + 2, count;
         struct aim *aims = calloc(room, sizeof *aims);
@@ -326,7 +325,7 @@ static bool run_case(struct point *point, const struct operation *operation, poi
             aims[0] = (struct aim){ (size_t)options->at, false };
             count = (size_t)options->at <= point->path->count;
         }
-        for (size_t i = 0; i < count; i++) {
+        for (size_t i = 0; i < count && tally.faulty < ENOUGH; i++) {
             point->index = aims[i].index;
             point->inside = aims[i].inside;
             run_point(point, &tally);
@@ -339,7 +338,7 @@ static bool run_case(struct point *point, const struct operation *operation, poi
                        point->reached ? "" : ", not met", faults_of(point) ? ", FAULT" : "");
             }
         }
-        if (mode != POINT_PAUSED && options->at < 0 && !operation->any_result)
+        if (mode != POINT_PAUSED && options->at < 0 && tally.faulty < ENOUGH && !operation->any_result)
             judge(operation, results, reached, count, &tally);
         if (tally.astray > count / 4 + 1) {
             fprintf(stderr, "  %s: %zu of %zu points were not met\n", operation->name, tally.astray, count);

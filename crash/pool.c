@@ -397,10 +397,11 @@ static void run_caller(struct point *point)
     }
 
 const struct operation pool_operations[] = {
-    { "pool_worker", "a worker that claims, runs and finishes items", run_worker, NULL, ALL_MODES, .quick = 60 },
-    { "pool_keeper", "the keeper at a worker's death", run_keeper, NULL, ALL_MODES, .quick = 30 },
-    { "pool_create", "the caller in create", run_caller, ACT(call_create), AWAKE_ONLY, .quick = 30 },
-    { "pool_map", "the caller in map", run_caller, ACT(call_map), AWAKE_AND_PAUSED, .quick = 100 },
-    { "pool_destroy", "the caller in destroy", run_caller, ACT(call_destroy), AWAKE_ONLY, .quick = 30 },
+    { "pool_worker", "a worker that claims, runs and finishes items", run_worker, NULL, .modes = ALL_MODES,
+      .quick = 50 },
+    { "pool_keeper", "the keeper at a worker's death", run_keeper, NULL, .modes = ALL_MODES, .quick = 20 },
+    { "pool_create", "the caller in create", run_caller, ACT(call_create), .modes = AWAKE_ONLY, .quick = 20 },
+    { "pool_map", "the caller in map", run_caller, ACT(call_map), .modes = AWAKE_AND_PAUSED, .quick = 60 },
+    { "pool_destroy", "the caller in destroy", run_caller, ACT(call_destroy), .modes = AWAKE_ONLY, .quick = 20 },
     { 0 },
 };

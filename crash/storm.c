@@ -236,8 +236,8 @@ static void take_or_give(const struct allocator *allocator)
         brood_free_from(&larder->place[at]);
     else
         brood_alloc_into(&larder->place[at], larder->size[at]);
-    /* A free tells of failure by errno alone; elsewhere errno is anybody's where nothing failed. */
-    if ((taken && errno) || !larder->place[at] != taken)
+    /* A free tells of failure by errno alone. */
+    if ((taken && errno == EINVAL) || !larder->place[at] != taken)
         point_fault(allocator->storm->report, POINT_TORN, "%s: %s", taken ? "free_from" : "alloc_into", brood_error());
     atomic_store(&larder->may_lose, 0);
     if (!taken && larder->place[at]) {
@@ -312,7 +312,7 @@ static void storm_over_heap(struct storm *storm)
                 check_block(&allocators[i], larders[i]->place[at], larders[i]->size[at], false);
             errno = 0;
             brood_free_from(&larders[i]->place[at]);
-            if (errno)
+            if (errno == EINVAL)
                 point_fault(storm->report, POINT_TORN, "at the end: %s", brood_error());
         }
     }

@@ -115,7 +115,11 @@ add()
 
 build()
 {
-    cmake --preset "$1" && cmake --build --preset "$1"
+    cmake --preset "$1" >"$work/found" 2>&1 || {
+        cat "$work/found"
+        return 1
+    }
+    cmake --build --preset "$1" -- --quiet
 }
 
 # Reads ctest's report; writes what the failed tests said, and after it a line with the sums.
@@ -214,13 +218,16 @@ none()
     ! grep '^'
 }
 
-# What no tool above looks at: long lines, tabs, blanks at a line's end, marks of unfinished work.
+# What no tool above looks at: long lines (clang-format leaves comments alone), tabs, blanks at a line's end, marks of
+# unfinished work.
 text()
 {
     marks='TO''DO|FIX''ME|X''XX'
     tab=$(printf '\t')
-    { sources; scripts; find cmake -type f; find . -maxdepth 1 -name '*.md' -o -maxdepth 1 -name '*.txt'; } |
-        LC_ALL=C.UTF-8 xargs grep -nE "^.{121}|$tab| +\$|\\<($marks)\\>" | none
+    {
+        { sources; scripts; find cmake -type f; } | LC_ALL=C.UTF-8 xargs grep -nE '^.{121}'
+        { sources; scripts; find cmake ./*.md ./*.txt -type f; } | xargs grep -nE "$tab| +\$|\\<($marks)\\>"
+    } | none
 }
 
 # A lock that is taken over from a dead holder is taken: `if (brood_lock_acquire(...))` takes that for a failure.

@@ -4,7 +4,8 @@
  * (ECHILD elsewhere, also in a child forked by hand), from any of its threads.
  *
  * Crash rule: when the starter dies, in any way, its children are killed with SIGKILL, unless started with `survives`;
- * theirs then too. When the child dies, whatever waits for it is told. A process that is stopped, or deep in the
+ * theirs then too. (For a child that the program's first thread started, that thread's end by pthread_exit counts as
+ * the starter's.) When the child dies, whatever waits for it is told. A process that is stopped, or deep in the
  * kernel, dies when the kernel carries it out.
  *
  * brood does not touch SIGCHLD and waits for its own children only. A program that waits for them itself (wait(2), or

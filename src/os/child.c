@@ -205,6 +205,12 @@ int child_reap(pid_t pid, int pidfd, struct child_status *status)
     return 1;
 }
 
+bool child_any_ended(void)
+{
+    siginfo_t info = { .si_pid = 0 };
+    return waitid(P_ALL, 0, &info, WEXITED | WNOWAIT | WNOHANG) < 0 || info.si_pid != 0;
+}
+
 /* Whether it has ended, without taking its status; with `forever`, waits for that in the kernel, which is cheaper than
  * a poll: the dying child hands its CPU straight to us. */
 static bool has_ended(pid_t pid, bool forever)

@@ -65,6 +65,9 @@ struct child_status {
  * 1: it had ended, and is no zombie any more.  0: it runs. */
 int child_reap(pid_t pid, int pidfd, struct child_status *status);
 
+/* Whether any child of this process has ended and its status has not been taken. */
+bool child_any_ended(void);
+
 /* Waits until it has ended, or `deadline` (os/clock.h): 0, or -ETIMEDOUT. Does not take its status. */
 int child_await(pid_t pid, int pidfd, int64_t deadline);
 

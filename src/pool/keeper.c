@@ -110,8 +110,11 @@ static void start_missing(struct keeper *keeper)
     if (failed)
         keeper->retry = clock_now() + KEEPER_RETRY;
     bool stuck = alive == 0 && keeper->failures >= KEEPER_TRIES;
-    if (atomic_exchange(&pool->stuck, stuck ? -failed : 0) == 0 && stuck)
+    atomic_store(&pool->stuck, stuck ? -failed : 0);
+    if (stuck) {
+        atomic_fetch_add(&pool->verdicts, 1);
         pool_tell_callers(pool);
+    }
 }
 
 /* Takes the ends of workers that have ended; what they were at can be claimed again. */
@@ -193,7 +196,10 @@ static void end_workers(struct keeper *keeper, bool asked)
             process_await(keeper->processes[i], NULL, CLOCK_NEVER);
         }
         atomic_store(&pool->workers[i].pid, 0);
+        brood_process_close(keeper->processes[i]);
     }
+    free(keeper->processes);
+    free(keeper->polled);
 }
 
 int keeper_main(void *arg)

@@ -214,7 +214,7 @@ static void withdraw(struct map *map)
 }
 
 /* Sleeps until there is news, or the keeper dies, or until `deadline`, or for no reason. */
-static void sleep_on_duty(struct map *map, int64_t deadline)
+static void sleep_on_duty(struct map *map, uint32_t verdicts, int64_t deadline)
 {
     _Atomic uint32_t *duty = &map->place->duty.word;
     uint32_t word = atomic_load(duty);
@@ -230,7 +230,7 @@ static void sleep_on_duty(struct map *map, int64_t deadline)
     if (!(word & FUTEX_WAITERS) && !atomic_compare_exchange_strong(duty, &word, word | FUTEX_WAITERS))
         return;
     /* Read after the word: news that this does not show yet will have changed the word. */
-    if (!atomic_load(&map->job->finished) && !atomic_load(&map->pool->stuck))
+    if (!atomic_load(&map->job->finished) && atomic_load(&map->pool->verdicts) == verdicts)
         futex_sleep(duty, word | FUTEX_WAITERS, deadline);
 }
 
@@ -252,16 +252,17 @@ static int wait_for(struct map *map)
 {
     bool progress = map->options && map->options->progress;
     int64_t next = clock_now() + PROGRESS_NS;
+    uint32_t verdicts = atomic_load(&map->pool->verdicts);
     size_t told = 0;
     int failed;
     while (!atomic_load(&map->job->finished)) {
         if (!is_kept(map) && (failed = pool_keep(map->pool)) < 0)
             return failed;
         int stuck = atomic_load(&map->pool->stuck);
-        if (stuck)
+        if (stuck && atomic_load(&map->pool->verdicts) != verdicts)
             return error_set(EAGAIN, "pool '%s' has no worker and can start none: %s", map->pool->name,
                              strerror(stuck));
-        sleep_on_duty(map, progress ? next : CLOCK_NEVER);
+        sleep_on_duty(map, verdicts, progress ? next : CLOCK_NEVER);
         if (!atomic_load(&map->job->finished))
             tell_progress(map, &told, &next);
     }

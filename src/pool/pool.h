@@ -41,13 +41,14 @@ struct place {
 #define PLACE_NEWS FUTEX_OWNER_DIED
 
 struct brood_pool {
-    struct bell work;         /* idle workers sleep here, until a job has a chunk to claim */
-    _Atomic uint32_t closing; /* the creator wants it ended */
-    _Atomic int32_t stuck;    /* an errno while no worker lives and none can be started; else 0 */
-    int32_t creator;          /* pid: only it may call */
-    int32_t start;            /* brood_start of the keeper */
-    uint32_t count;           /* of workers; constant, as are the two below and the name */
-    struct owner *owner;      /* the creator's private side: means nothing elsewhere */
+    struct bell work;          /* idle workers sleep here, until a job has a chunk to claim */
+    _Atomic uint32_t closing;  /* the creator wants it ended */
+    _Atomic int32_t stuck;     /* an errno while no worker lives and none can be started; else 0 */
+    _Atomic uint32_t verdicts; /* how often that was found anew: a caller believes none from before its call */
+    int32_t creator;           /* pid: only it may call */
+    int32_t start;             /* brood_start of the keeper */
+    uint32_t count;            /* of workers; constant, as are the two below and the name */
+    struct owner *owner;       /* the creator's private side: means nothing elsewhere */
     struct worker *workers;
     char name[SLOT_NAME];
     struct place places[POOL_JOBS];

@@ -103,7 +103,8 @@ static void discard(brood_process *process)
 void process_reap_left(void)
 {
     int32_t free_now = 0;
-    if (!atomic_load(&wiped->left) || !atomic_compare_exchange_strong(&wiped->left_busy, &free_now, 1))
+    if (!atomic_load(&wiped->left) || !child_any_ended() ||
+        !atomic_compare_exchange_strong(&wiped->left_busy, &free_now, 1))
         return;
     brood_process *process = atomic_exchange(&wiped->left, NULL), *next;
     for (; process; process = next) {
@@ -207,6 +208,7 @@ static int launch(brood_process *process, brood_start start, bool survives)
         return pid;
     process->pid = pid;
     process->pidfd = child_pidfd(pid);
+    table_open_gate(slot_of(process->id));
     return 0;
 }
 

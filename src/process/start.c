@@ -52,6 +52,7 @@ int start_command(char *const *command)
 static int run(slot_id id, brood_target *target)
 {
     struct slot *slot = slot_of(id);
+    table_pass_gate(slot);
     child_rename(slot->name);
     end_note_to(&slot->note);
     int code = target(slot->ticket->arg);

@@ -1,6 +1,8 @@
 /* process/table.c */
 #include "process/table.h"
 
+#include "os/clock.h"
+#include "os/futex.h"
 #include "os/shm.h"
 #include "os/wiped.h"
 #include "region/heap.h"
@@ -11,6 +13,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+#define GATE_LOOK 20000000 /* ns between looks whether the starter still lives */
 
 static uint32_t slots_for(size_t region_size)
 {
@@ -88,6 +92,7 @@ slot_id table_claim(const char *name)
     memset(&slot->note, 0, sizeof slot->note);
     atomic_store(&slot->pid, 0);
     atomic_store(&slot->began, 0);
+    atomic_store(&slot->gate, GATE_SHUT);
     snprintf(slot->name, sizeof slot->name, "%s", name);
     return id;
 }
@@ -112,6 +117,22 @@ void table_begin(slot_id id)
         latch_hold(self, &slot->life);
     atomic_store(&wiped->slot, id);
     atomic_store(&slot->began, 1);
+}
+
+void table_open_gate(struct slot *slot)
+{
+    if (atomic_exchange(&slot->gate, GATE_OPEN) == GATE_WAITED)
+        futex_wake(&slot->gate, 1);
+}
+
+void table_pass_gate(struct slot *slot)
+{
+    uint32_t gate = GATE_SHUT;
+    pid_t starter = (pid_t)(uint32_t)atomic_load(&slot->claim);
+    if (atomic_load(&slot->gate) == GATE_OPEN || !atomic_compare_exchange_strong(&slot->gate, &gate, GATE_WAITED))
+        return;
+    while (atomic_load(&slot->gate) != GATE_OPEN && getppid() == starter)
+        futex_sleep(&slot->gate, GATE_WAITED, clock_now() + GATE_LOOK);
 }
 
 slot_id table_self(const char *name)

@@ -33,10 +33,15 @@ struct slot {
     _Atomic uint64_t claim; /* generation << 32 | pid of its starter (its own, if nobody started it); 0: free */
     _Atomic int32_t pid;    /* 0 until it exists */
     _Atomic int32_t began;  /* 1: the process has found itself here */
-    struct ticket *ticket;  /* what it is to do: its block goes with the slot */
+    /* GATE_SHUT by the starter until it has the child's pidfd, so that no foreign wait can free the pid before that. The
+     * child waits here first of all, by GATE_WAITED. */
+    _Atomic uint32_t gate;
+    struct ticket *ticket; /* what it is to do: its block goes with the slot */
     char name[SLOT_NAME];
     struct end_note note;
 };
+
+enum { GATE_OPEN, GATE_SHUT, GATE_WAITED };
 
 struct table {
     uint32_t count;
@@ -61,6 +66,10 @@ void table_release(slot_id id);
 
 /* This process is the one the slot was taken for: it holds the slot's life word from here on. */
 void table_begin(slot_id id);
+
+/* The starter's side of the gate, and the child's, which also goes on if its starter is gone. */
+void table_open_gate(struct slot *slot);
+void table_pass_gate(struct slot *slot);
 
 /* This process' slot, taken now if nobody started it (the founder, a child forked by hand). 0: the table is full. */
 slot_id table_self(const char *name);

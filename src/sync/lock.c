@@ -33,13 +33,23 @@ static const char *describe(const struct lock *lock, char text[static 32])
     return text;
 }
 
-/* Says that zeroed memory is a lock from now on; false: it is neither. Several may be at it at once: one that sees no
- * mark but something else looks for the mark again, since the mark is the first that changes. */
-static bool recognise(struct lock *lock)
+/* By single words: others may be taking the lock meanwhile. */
+static bool is_zero(const brood_lock *memory)
 {
-    static const struct lock zero;
+    const _Atomic uint64_t *words = (const _Atomic uint64_t *)(const void *)memory;
+    uint64_t any = 0;
+    for (size_t i = 0; i < sizeof *memory / sizeof *words; i++)
+        any |= atomic_load_explicit(&words[i], memory_order_relaxed);
+    return any == 0;
+}
+
+/* Says that zeroed memory is a lock from now on; false: it is neither. Several may be at it at once: one that sees
+ * something else looks for the mark again, since the mark is the first that changes. */
+static bool recognise(brood_lock *memory)
+{
+    struct lock *lock = (struct lock *)(void *)memory;
     uint32_t none = 0;
-    if (memcmp(lock, &zero, sizeof zero) == 0)
+    if (is_zero(memory))
         atomic_compare_exchange_strong(&lock->latch.mark, &none, LOCK_MARK);
     return atomic_load(&lock->latch.mark) == LOCK_MARK;
 }
@@ -60,7 +70,8 @@ static inline struct lock *lock_in(brood_lock *memory)
     struct lock *lock = (struct lock *)(void *)memory;
     if (!region_contains(lock) || !region_holds(lock, sizeof *lock) || (uintptr_t)lock % sizeof(uint64_t) != 0)
         return NULL;
-    return atomic_load_explicit(&lock->latch.mark, memory_order_relaxed) == LOCK_MARK || recognise(lock) ? lock : NULL;
+    return atomic_load_explicit(&lock->latch.mark, memory_order_relaxed) == LOCK_MARK || recognise(memory) ? lock
+                                                                                                           : NULL;
 }
 
 static inline bool held_by(struct thread *self, struct lock *lock)
@@ -71,7 +82,6 @@ static inline bool held_by(struct thread *self, struct lock *lock)
 
 int brood_lock_init(brood_lock *memory, const brood_lock_options *options)
 {
-    static const struct lock zero;
     struct lock *lock = (struct lock *)(void *)memory;
     if (region_enter() < 0)
         return -EINVAL;
@@ -82,7 +92,7 @@ int brood_lock_init(brood_lock *memory, const brood_lock_options *options)
             return error_set(EINVAL, "brood_lock_init: the options are of a newer brood (reserved[%zu])", i);
     if (atomic_load(&lock->latch.mark) == LOCK_MARK)
         return error_set(EBUSY, "brood_lock_init: the memory at %p is a lock already", (void *)memory);
-    if (memcmp(lock, &zero, sizeof zero) != 0)
+    if (!is_zero(memory))
         return refuse(memory, "brood_lock_init");
     atomic_store(&lock->latch.mark, LOCK_MARK); /* first: killed from here on, we leave a lock without a name */
     if (options && options->name) {
