@@ -29,4 +29,5 @@ target_compile_definitions(brood_gnu INTERFACE _GNU_SOURCE=)
 if(BROOD_SANITIZE)
     add_compile_options(-fsanitize=${BROOD_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
     add_link_options(-fsanitize=${BROOD_SANITIZE})
+    add_compile_options(-Wno-maybe-uninitialized) # gcc(1): raised for nothing in instrumented code
 endif()

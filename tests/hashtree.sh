@@ -32,7 +32,9 @@ err=$temporary/err
 expected=$temporary/expected
 tree=$temporary/tree
 long=$temporary/long
-mkdir "$tree" "$long"
+TMPDIR=$temporary/tmp
+export TMPDIR
+mkdir "$tree" "$long" "$TMPDIR"
 
 pass()
 {
@@ -304,6 +306,9 @@ fi
 timeout 60 "$hashtree" "$tree" >&- 2>"$err"
 status=$?
 refuses "a closed standard output" 'Bad file descriptor'
+(ulimit -n 64 && timeout 60 "$hashtree" "$tree" >&- 2>"$err")
+status=$?
+refuses "a closed standard output and few descriptors" 'Bad file descriptor'
 sums "$tree"
 timeout 60 "$hashtree" "$tree" <&- >"$out" 2>&-
 same_lines "other closed standard streams"
@@ -421,17 +426,18 @@ victims()
     fi
 }
 
-# shared_files: how many there are in /dev/shm.
-shared_files()
-{
-    find /dev/shm -mindepth 1 2>/dev/null | wc -l
-}
-
-files_before=$(shared_files)
-
 start "$long"
 # shellcheck disable=SC2046 # a list
 set -- $(children "$keeper")
+for process in $(family); do
+    cat "/proc/$process/maps"
+    find "/proc/$process/fd" -type l -printf '%l\n'
+done >"$temporary/files"
+if grep -q 'memfd:brood' "$temporary/files" && ! grep -q '/dev/shm/' "$temporary/files"; then
+    pass "nothing in /dev/shm"
+else
+    fail "nothing in /dev/shm" "$(grep '/dev/shm/' "$temporary/files")"
+fi
 victims "a worker is killed" "$1"
 ends "a worker is killed"
 
@@ -489,10 +495,10 @@ else
     fail "nobody reads on" "processes: $(family)"
 fi
 
-if [ "$(shared_files)" -eq "$files_before" ]; then
-    pass "no file is left"
+if [ -z "$(find "$TMPDIR" -mindepth 1)" ]; then
+    pass "no temporary file"
 else
-    fail "no file is left" "there is a new one in /dev/shm"
+    fail "no temporary file" "$(find "$TMPDIR" -mindepth 1)"
 fi
 
 if [ $skipped -gt 0 ]; then

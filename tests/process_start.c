@@ -166,7 +166,7 @@ static void wrong_arguments(void)
     CHECK_EQ(count_children(), 0);
 }
 
-/* A call that fails because an earlier one gave it NULL keeps the earlier sentence. */
+/* A call that is given NULL because an earlier one failed adds the earlier sentence. */
 static void sentence_of_the_cause(void)
 {
     char sentence[256];
@@ -174,7 +174,9 @@ static void sentence_of_the_cause(void)
     strncpy(sentence, brood_error(), sizeof sentence - 1);
     sentence[sizeof sentence - 1] = '\0';
     CHECK_RESULT(brood_process_join(process, NULL, 0), -EINVAL);
-    CHECK_STR(brood_error(), sentence);
+    CHECK(strstr(brood_error(), "process is NULL") != NULL && strstr(brood_error(), sentence) != NULL);
+    CHECK_RESULT(brood_process_signal(process, 0), -EINVAL);
+    CHECK(strstr(brood_error(), sentence) != NULL);
 }
 
 static int check_name(void *arg)

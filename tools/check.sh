@@ -226,7 +226,7 @@ text()
     tab=$(printf '\t')
     {
         { sources; scripts; find cmake -type f; } | LC_ALL=C.UTF-8 xargs grep -nE '^.{121}'
-        { sources; scripts; find cmake ./*.md ./*.txt -type f; } | xargs grep -nE "$tab| +\$|\\<($marks)\\>"
+        { sources; scripts; find cmake CMakeLists.txt ./*.md -type f; } | xargs grep -nE "$tab| +\$|\\<($marks)\\>"
     } | none
 }
 
@@ -290,8 +290,8 @@ leftovers()
 {
     status=0
     for process in /proc/[0-9]*; do
-        if tr '\0' '\n' <"$process/environ" 2>/dev/null | grep -qxF "$mark"; then
-            echo "still running: ${process#/proc/} $(tr '\0' ' ' <"$process/cmdline" 2>/dev/null || true)"
+        if { tr '\0' '\n' <"$process/environ" | grep -qxF "$mark"; } 2>/dev/null; then
+            echo "still running: ${process#/proc/} $({ tr '\0' ' ' <"$process/cmdline"; } 2>/dev/null || true)"
             status=1
         fi
     done

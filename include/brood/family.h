@@ -30,7 +30,7 @@ typedef struct brood_init_options {
     brood_start start; /* what BROOD_DEFAULT means from now on */
     size_t limit;      /* bytes of the region, rounded up to 64 KiB; 0: the environment's BROOD_LIMIT (bytes, or with
                           * K, M or G behind), else the least of 64 GiB, the machine's memory, the memory cgroup's
-                          * limit, RLIMIT_FSIZE and half of RLIMIT_AS (256 MiB under valgrind). At least 1 MiB. The
+                          * limit, RLIMIT_FSIZE and half of RLIMIT_AS (32 MiB under valgrind, whose leak check reads all of it). At least 1 MiB. The
                           * region is sparse: a large limit costs nothing until it is used */
     char *const
         *command; /* arguments, NULL-terminated, that a spawned child is started with; NULL: this process' own */

@@ -4,7 +4,7 @@
  * frees it for you: a block outlives the process that allocated it, and goes with the family's last process.
  *
  * Crash rule: a process killed anywhere in these calls leaves the heap whole. At most the one block it was at is lost,
- * and with brood_alloc_into and brood_free_from not even that (up to 32 KiB; of a larger one the block may be lost).
+ * and with brood_alloc_into and brood_free_from not even that.
  *
  * Memory that cannot be had is ENOMEM, never a later SIGBUS: before the heap grows it looks at the limits, the memory
  * cgroup and what the machine has left, and takes the pages at once.

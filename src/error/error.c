@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #define ERROR_SIZE 384
 
@@ -40,12 +41,12 @@ void error_tell(const char *sentence, ...)
     va_end(arguments);
 }
 
-int error_keep(int code, const char *otherwise)
+int error_null(const char *call, const char *what)
 {
-    if (!error_sentence[0])
-        return error_set(code, "%s", otherwise);
-    errno = code;
-    return -code;
+    static const char link[] = "; before that: ";
+    const char *cause = strstr(error_sentence, link); /* several calls in a row on the same NULL: one cause */
+    cause = cause ? cause + sizeof link - 1 : error_sentence;
+    return error_set(EINVAL, "%s: %s is NULL%s%s", call, what, cause[0] ? link : "", cause);
 }
 
 const char *brood_error(void)

@@ -8,8 +8,8 @@ int error_set(int code, const char *sentence, ...) __attribute__((format(printf,
 /* Keeps the sentence of something that succeeded but has to be told. */
 void error_tell(const char *sentence, ...) __attribute__((format(printf, 1, 2)));
 
-/* -code again for a failure whose sentence is already there: an argument that an earlier failed call left NULL. With no
- * sentence yet, says `otherwise`. */
-int error_keep(int code, const char *otherwise);
+/* For an object that is NULL, very likely since the call that should have made it failed: says so, and adds the sentence
+ * of that earlier failure. -EINVAL. */
+int error_null(const char *call, const char *what);
 
 #endif

@@ -18,7 +18,7 @@
 #include <sys/sysinfo.h>
 
 #define REGION_MOST (UINT64_C(64) << 30)
-#define REGION_UNDER_VALGRIND (UINT64_C(256) << 20)
+#define REGION_UNDER_VALGRIND (UINT64_C(32) << 20)
 #define REGION_UNIT (UINT64_C(64) << 10)
 #define RESERVE_MOST (UINT64_C(16) << 20)
 #define RESERVE_PART 64 /* the reserve is at most this part of the whole */

@@ -56,7 +56,7 @@ static void begin(struct brood_pool *pool)
     signal(SIGCHLD, SIG_DFL);
     int memory = region_descriptor(), program = program_fd();
     child_close_all_but((const int[]){ memory, program }, 2); /* or a pipe of the creator's would never end */
-    prctl(PR_SET_CHILD_SUBREAPER, 1); /* what a task leaves behind comes here, not to the creator */
+    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); /* what a task leaves behind comes here, not to the creator */
     struct thread *self = thread_self();
     for (int i = 0; i < POOL_JOBS; i++) {
         latch_take(self, &pool->places[i].duty, CLOCK_NEVER);

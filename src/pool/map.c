@@ -36,7 +36,7 @@ static int check(const struct map *map, brood_task *task)
     const brood_task_options *options = map->options;
     if (!task)
         return error_set(EINVAL, "brood_pool_map: task is NULL");
-    if ((map->in_size && !map->in) || (map->out_size && !map->out) || (!map->out_size && map->out))
+    if (map->count > 0 && ((map->in_size && !map->in) || (map->out_size && !map->out) || (!map->out_size && map->out)))
         return error_set(EINVAL, "brood_pool_map: %s has a size of %zu, but is %s",
                          map->in_size && !map->in ? "in" : "out",
                          map->in_size && !map->in ? map->in_size : map->out_size,

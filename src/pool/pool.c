@@ -47,7 +47,7 @@ int pool_enter(const struct brood_pool *pool, const char *call)
     if (region_enter() < 0)
         return -EINVAL;
     if (!pool)
-        return error_keep(EINVAL, "the pool is NULL");
+        return error_null(call, "the pool");
     if (pool->creator != getpid())
         return error_set(EPERM, "%s: pool '%s' belongs to process %d", call, pool->name, pool->creator);
     return 0;
@@ -112,7 +112,7 @@ static void discard(struct brood_pool *pool)
 static int check(int workers, const brood_pool_options *options)
 {
     if (workers < 0 || workers > POOL_WORKERS)
-        return error_set(EINVAL, "brood_pool_create: %d workers: 0 to %d can be had", workers, POOL_WORKERS);
+        return error_set(EINVAL, "brood_pool_create: %d workers: there must be 0 to %d", workers, POOL_WORKERS);
     for (size_t i = 0; options && i < sizeof options->reserved / sizeof *options->reserved; i++)
         if (options->reserved[i])
             return error_set(EINVAL, "brood_pool_create: the options are of a newer brood (reserved[%zu])", i);
@@ -169,7 +169,7 @@ int brood_pool_workers(const brood_pool *pool)
 {
     if (region_enter() < 0)
         return -EINVAL;
-    return pool ? (int)pool->count : error_keep(EINVAL, "the pool is NULL");
+    return pool ? (int)pool->count : error_null("brood_pool_workers", "the pool");
 }
 
 int brood_pool_keeper(const brood_pool *pool)
@@ -188,7 +188,7 @@ int brood_pool_worker(const brood_pool *pool, int index)
     if (region_enter() < 0)
         return -EINVAL;
     if (!pool)
-        return error_keep(EINVAL, "the pool is NULL");
+        return error_null("brood_pool_worker", "the pool");
     if (index < 0 || (uint32_t)index >= pool->count)
         return error_set(EINVAL, "brood_pool_worker: pool '%s' has no worker %d", pool->name, index);
     return atomic_load(&pool->workers[index].pid);

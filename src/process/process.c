@@ -252,7 +252,7 @@ static int check_handle(const brood_process *process, const char *call)
     if (region_enter() < 0)
         return -EINVAL;
     if (!process)
-        return error_keep(EINVAL, "the process is NULL");
+        return error_null(call, "the process");
     if (process->starter != getpid())
         return error_set(ECHILD, "%s: process '%s' (%d) was started by process %d, not by this one", call,
                          process->name, process->pid, process->starter);
@@ -309,7 +309,7 @@ int brood_process_pid(const brood_process *process)
 {
     if (region_enter() < 0)
         return -EINVAL;
-    return process ? process->pid : error_keep(EINVAL, "brood_process_pid: the process is NULL");
+    return process ? process->pid : error_null("brood_process_pid", "the process");
 }
 
 const char *brood_process_name(const brood_process *process)

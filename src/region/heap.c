@@ -38,11 +38,11 @@ void heap_lay_out(struct heap *heap, char *end)
     units->count = count;
 }
 
-/* Takes a run that is one large block; 0 or -ENOMEM. */
+/* Takes a run for a large block that is not one yet; 0 or -ENOMEM. */
 static int run_take(struct thread *self, struct units *units, size_t count, size_t *unit)
 {
     units_lock(self, units);
-    int failed = units_take(units, count, kind_of_large(count), unit);
+    int failed = units_take(units, count, kind_of_making(count, self->id), unit);
     if (!failed && units_grant(units, *unit, count) < 0) {
         units_give(units, *unit);
         failed = -ENOMEM;
@@ -51,7 +51,22 @@ static int run_take(struct thread *self, struct units *units, size_t count, size
     return failed;
 }
 
-static void *large_take(size_t size, bool zeroed)
+/* It is one from here on; with a place, as one step with the pointer to it. */
+static void *run_finish(struct thread *self, struct units *units, size_t unit, size_t count, void **place)
+{
+    void *block = unit_start(units, unit);
+    units_lock(self, units);
+    if (place)
+        intend(&units->intent, INTENT_TAKE, block, place);
+    atomic_store(&units->kinds[unit], kind_of_large(count));
+    if (place)
+        place_set(place, block);
+    intend_no_more(&units->intent);
+    units_unlock(self, units);
+    return block;
+}
+
+static void *large_take(size_t size, bool zeroed, void **place)
 {
     struct heap *heap = region->heap;
     struct units *units = &heap->units;
@@ -64,13 +79,12 @@ static void *large_take(size_t size, bool zeroed)
         if (run_take(self, units, count, &unit) < 0)
             return NULL;
     }
-    if (units_back(units, unit, count, zeroed) < 0) { /* without the latch: this may take long */
-        units_lock(self, units);
-        units_give(units, unit);
-        units_unlock(self, units);
-        return NULL;
-    }
-    return unit_start(units, unit);
+    if (units_back(units, unit, count, zeroed) == 0) /* without the latch: this may take long */
+        return run_finish(self, units, unit, count, place);
+    units_lock(self, units);
+    units_give(units, unit);
+    units_unlock(self, units);
+    return NULL;
 }
 
 static int large_give(struct thread *self, struct heap *heap, size_t unit, void *block, void **place)
@@ -92,19 +106,14 @@ static int large_give(struct thread *self, struct heap *heap, size_t unit, void 
 void *heap_take(size_t size, bool zeroed)
 {
     if (size > SPAN_LARGEST)
-        return large_take(size, zeroed);
+        return large_take(size, zeroed, NULL);
     void *block = span_take(region->heap, size, NULL);
     return block && zeroed ? memset(block, 0, size) : block;
 }
 
 void *heap_take_into(void **place, size_t size)
 {
-    if (size <= SPAN_LARGEST)
-        return span_take(region->heap, size, place);
-    void *block = large_take(size, true);
-    if (block)
-        place_set(place, block);
-    return block;
+    return size <= SPAN_LARGEST ? span_take(region->heap, size, place) : large_take(size, true, place);
 }
 
 int heap_give(void *block, void **place)

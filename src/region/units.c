@@ -26,7 +26,7 @@ static void units_mark(struct units *units, size_t unit, size_t count, bool take
 /* After a death: the intent, then all that is derived. */
 static void units_mend(struct units *units)
 {
-    if (units->intent.work == INTENT_GIVE && intent_orphans(&units->intent))
+    if (units->intent.work != INTENT_NONE && intent_orphans(&units->intent))
         atomic_store(&units->kinds[unit_of(units, units->intent.block)], KIND_FREE);
     intend_no_more(&units->intent);
     memset(units->taken, 0, (units->top + 63) / 64 * sizeof *units->taken);
@@ -67,9 +67,34 @@ static size_t units_find(struct units *units, size_t count)
 }
 
 /* Takes a run and says what it is; 0, or -ENOMEM. The last store of kinds is what makes it so. */
+void units_give(struct units *units, size_t unit)
+{
+    size_t count = kind_units(atomic_load(&units->kinds[unit]));
+    atomic_store(&units->kinds[unit], KIND_FREE);
+    units_mark(units, unit, count, false);
+    if (unit < units->hint)
+        units->hint = unit;
+}
+
+/* Frees the blocks whose makers died making them. */
+static void units_sweep(struct units *units)
+{
+    for (size_t unit = 0; unit < units->top;) {
+        uint64_t kind = atomic_load(&units->kinds[unit]);
+        size_t count = kind_units(kind);
+        if ((kind & 0xff) == KIND_MAKING && thread_is_gone(kind_maker(kind)))
+            units_give(units, unit);
+        unit += count;
+    }
+}
+
 int units_take(struct units *units, size_t count, uint64_t kind, size_t *taken)
 {
     size_t unit = units_find(units, count);
+    if (unit >= units->count) {
+        units_sweep(units);
+        unit = units_find(units, count);
+    }
     if (unit >= units->count)
         return -ENOMEM;
     if (units->top < unit + count)
@@ -79,15 +104,6 @@ int units_take(struct units *units, size_t count, uint64_t kind, size_t *taken)
     atomic_store(&units->kinds[unit], kind);
     *taken = unit;
     return 0;
-}
-
-void units_give(struct units *units, size_t unit)
-{
-    size_t count = kind_units(atomic_load(&units->kinds[unit]));
-    atomic_store(&units->kinds[unit], KIND_FREE);
-    units_mark(units, unit, count, false);
-    if (unit < units->hint)
-        units->hint = unit;
 }
 
 bool unit_backed(const struct units *units, size_t unit)
@@ -147,7 +163,7 @@ int units_check(const struct units *units)
     for (size_t unit = 0; unit < units->top;) {
         uint64_t kind = atomic_load(&units->kinds[unit]);
         size_t count = kind_units(kind);
-        if ((kind & 0xff) > KIND_LARGE || count == 0 || count > units->top - unit)
+        if ((kind & 0xff) > KIND_MAKING || count == 0 || count > units->top - unit)
             return error_set(EUCLEAN, "heap: unit %zu has the impossible kind %#llx", unit, (unsigned long long)kind);
         for (size_t i = unit; i < unit + count; i++)
             if (unit_taken(units, i) != (kind != KIND_FREE) || (i > unit && atomic_load(&units->kinds[i]) != KIND_FREE))

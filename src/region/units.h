@@ -16,8 +16,9 @@
 #define UNIT ((size_t)1 << 16)
 #define UNIT_SHIFT 16
 
-/* A unit's kind: the low byte says what, the rest is of that. */
-enum { KIND_FREE = 0, KIND_SPAN = 1, KIND_LARGE = 2 };
+/* A unit's kind: the low byte says what, the rest is of that. KIND_MAKING is a large block that its maker has not got yet
+ * (it is being backed and cleared, without the latch): free again if that thread is gone. */
+enum { KIND_FREE = 0, KIND_SPAN = 1, KIND_LARGE = 2, KIND_MAKING = 3 };
 
 struct units {
     _Alignas(64) struct robust_word latch; /* guards kinds, and the next four */
@@ -42,8 +43,22 @@ static inline uint64_t kind_of_large(size_t units)
     return KIND_LARGE | (uint64_t)units << 16;
 }
 
+#define KIND_COUNT_BITS 26 /* of KIND_MAKING; its maker's thread id, of 30 bits, lies above */
+
+static inline uint64_t kind_of_making(size_t units, uint32_t maker)
+{
+    return KIND_MAKING | (uint64_t)units << 8 | (uint64_t)maker << (8 + KIND_COUNT_BITS);
+}
+
+static inline uint32_t kind_maker(uint64_t kind)
+{
+    return (uint32_t)(kind >> (8 + KIND_COUNT_BITS));
+}
+
 static inline size_t kind_units(uint64_t kind)
 {
+    if ((kind & 0xff) == KIND_MAKING)
+        return (size_t)(kind >> 8) & (((size_t)1 << KIND_COUNT_BITS) - 1);
     return (kind & 0xff) == KIND_LARGE ? (size_t)(kind >> 16) : 1;
 }
 

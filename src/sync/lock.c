@@ -25,11 +25,13 @@ struct lock {
 
 _Static_assert(sizeof(struct lock) == sizeof(brood_lock), "64 bytes");
 
-static const char *describe(const struct lock *lock, char text[static 32])
+/* "lock 'jobs'", or where it is. */
+static const char *describe(const struct lock *lock, char text[static 64])
 {
     if (lock->name)
-        return lock->name;
-    snprintf(text, 32, "%p", (const void *)lock);
+        snprintf(text, 64, "lock '%.48s'", lock->name);
+    else
+        snprintf(text, 64, "the lock at %p", (const void *)lock);
     return text;
 }
 
@@ -57,18 +59,29 @@ static bool recognise(brood_lock *memory)
 static int refuse(const brood_lock *lock, const char *call)
 {
     if (!lock)
-        return error_keep(EINVAL, "the lock is NULL");
+        return error_null(call, "the lock");
     if (!region_holds(lock, sizeof *lock) || (uintptr_t)lock % sizeof(uint64_t) != 0)
         return error_set(EINVAL, "%s: %p is no place for a lock: it must be in the region, on 8 bytes", call,
                          (const void *)lock);
     return error_set(EINVAL, "%s: the memory at %p is neither zeroed nor a lock", call, (const void *)lock);
 }
 
+static inline bool is_place(const brood_lock *memory)
+{
+    return region_holds(memory, sizeof *memory) && (uintptr_t)memory % sizeof(uint64_t) == 0;
+}
+
+/* A lock that nobody has used yet: it is left as it is where nothing is to be changed, so that it can still be named. */
+static bool is_unused(const brood_lock *memory)
+{
+    return is_place(memory) && is_zero(memory);
+}
+
 /* The lock in there, or NULL. */
 static inline struct lock *lock_in(brood_lock *memory)
 {
     struct lock *lock = (struct lock *)(void *)memory;
-    if (!region_contains(lock) || !region_holds(lock, sizeof *lock) || (uintptr_t)lock % sizeof(uint64_t) != 0)
+    if (!is_place(memory))
         return NULL;
     return atomic_load_explicit(&lock->latch.mark, memory_order_relaxed) == LOCK_MARK || recognise(memory) ? lock
                                                                                                            : NULL;
@@ -85,7 +98,7 @@ int brood_lock_init(brood_lock *memory, const brood_lock_options *options)
     struct lock *lock = (struct lock *)(void *)memory;
     if (region_enter() < 0)
         return -EINVAL;
-    if (!region_contains(lock) || !region_holds(lock, sizeof *lock) || (uintptr_t)lock % sizeof(uint64_t) != 0)
+    if (!is_place(memory))
         return refuse(memory, "brood_lock_init");
     for (size_t i = 0; options && i < sizeof options->reserved / sizeof *options->reserved; i++)
         if (options->reserved[i])
@@ -108,17 +121,19 @@ int brood_lock_init(brood_lock *memory, const brood_lock_options *options)
 
 int brood_lock_fini(brood_lock *memory)
 {
-    char text[32];
+    char text[64];
     if (!memory)
         return 0;
     if (region_enter() < 0)
         return -EINVAL;
+    if (is_unused(memory))
+        return 0;
     struct lock *lock = lock_in(memory);
     if (!lock)
         return refuse(memory, "brood_lock_fini");
     struct thread *self = thread_self();
     if (held_by(self, lock) || latch_take(self, &lock->latch, LATCH_TRY) < 0)
-        return error_set(EBUSY, "brood_lock_fini: lock '%s' is held by process %d", describe(lock, text),
+        return error_set(EBUSY, "brood_lock_fini: %s is held by process %d", describe(lock, text),
                          (int)atomic_load(&lock->latch.owner));
     latch_drop(self, &lock->latch);
     if (lock->name)
@@ -129,7 +144,7 @@ int brood_lock_fini(brood_lock *memory)
 
 int brood_lock_acquire(brood_lock *memory, int timeout_ms)
 {
-    char text[32];
+    char text[64];
     struct lock *lock = lock_in(memory);
     if (!lock)
         return region_enter() < 0 ? -EINVAL : refuse(memory, "brood_lock_acquire");
@@ -137,45 +152,51 @@ int brood_lock_acquire(brood_lock *memory, int timeout_ms)
         return error_set(EINVAL, "brood_lock_acquire: a timeout of %d ms", timeout_ms);
     struct thread *self = thread_self();
     if (held_by(self, lock))
-        return error_set(EDEADLK, "lock '%s' is held by this thread already", describe(lock, text));
+        return error_set(EDEADLK, "%s is held by this thread already", describe(lock, text));
     if (self->held >= LOCK_MOST)
         return error_set(ENOLCK, "this thread holds %d locks, the most it may", LOCK_MOST);
     int64_t deadline = timeout_ms == 0 ? LATCH_TRY : timeout_ms < 0 ? CLOCK_NEVER : clock_deadline(timeout_ms);
     int taken = latch_take(self, &lock->latch, deadline);
     if (taken < 0)
-        return error_set(ETIMEDOUT, "lock '%s' is held by process %d still, after %d ms", describe(lock, text),
+        return error_set(ETIMEDOUT, "%s is held by process %d still, after %d ms", describe(lock, text),
                          (int)atomic_load(&lock->latch.owner), timeout_ms);
     atomic_store_explicit(&lock->latch.owner, (uint64_t)self->process, memory_order_relaxed);
     latch_hold(self, &lock->latch);
     self->held++;
     if (taken == LATCH_INHERITED)
-        error_tell("lock '%s' comes from a holder that died: what it guards may be half written", describe(lock, text));
+        error_tell("%s comes from a holder that died, or abandoned it: what it guards may be half written",
+                   describe(lock, text));
     return taken;
 }
 
-/* The lock, if this thread holds it; else NULL and *failed = -errno, with a sentence. */
-static inline struct lock *held_in(brood_lock *memory, struct thread **self, const char *call, int *failed)
+/* Why this thread does not hold it: -errno, with a sentence. */
+static int not_held(const brood_lock *memory, const char *call)
 {
-    char text[32];
-    struct lock *lock = lock_in(memory);
-    if (!lock) {
-        *failed = region_enter() < 0 ? -EINVAL : refuse(memory, call);
+    char text[64];
+    if (region_enter() < 0)
+        return -EINVAL;
+    const struct lock *lock = (const struct lock *)(const void *)memory;
+    if (!is_unused(memory) && (!is_place(memory) || atomic_load(&lock->latch.mark) != LOCK_MARK))
+        return refuse(memory, call);
+    return error_set(EPERM, "%s: %s is not held by this thread", call, describe(lock, text));
+}
+
+/* The lock, if this thread holds it, or NULL. */
+static inline struct lock *held_in(brood_lock *memory, struct thread **self)
+{
+    struct lock *lock = (struct lock *)(void *)memory;
+    if (!is_place(memory) || atomic_load_explicit(&lock->latch.mark, memory_order_relaxed) != LOCK_MARK)
         return NULL;
-    }
     *self = thread_self();
-    if (held_by(*self, lock))
-        return lock;
-    *failed = error_set(EPERM, "%s: lock '%s' is not held by this thread", call, describe(lock, text));
-    return NULL;
+    return held_by(*self, lock) ? lock : NULL;
 }
 
 int brood_lock_release(brood_lock *memory)
 {
-    int failed;
     struct thread *self;
-    struct lock *lock = held_in(memory, &self, "brood_lock_release", &failed);
+    struct lock *lock = held_in(memory, &self);
     if (!lock)
-        return failed;
+        return not_held(memory, "brood_lock_release");
     latch_unhold(self, &lock->latch);
     self->held--;
     latch_drop(self, &lock->latch);
@@ -184,11 +205,10 @@ int brood_lock_release(brood_lock *memory)
 
 int brood_lock_abandon(brood_lock *memory)
 {
-    int failed;
     struct thread *self;
-    struct lock *lock = held_in(memory, &self, "brood_lock_abandon", &failed);
+    struct lock *lock = held_in(memory, &self);
     if (!lock)
-        return failed;
+        return not_held(memory, "brood_lock_abandon");
     latch_unhold(self, &lock->latch);
     self->held--;
     latch_abandon(self, &lock->latch);
@@ -197,6 +217,8 @@ int brood_lock_abandon(brood_lock *memory)
 
 int brood_lock_holder(brood_lock *memory)
 {
+    if (is_unused(memory))
+        return 0;
     struct lock *lock = lock_in(memory);
     if (!lock)
         return region_enter() < 0 ? -EINVAL : refuse(memory, "brood_lock_holder");
