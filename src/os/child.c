@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
@@ -18,6 +19,9 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#define CHILD_P_PIDFD 3    /* P_PIDFD: Linux 5.4 */
+#define CHILD_OOM_STEP 150 /* of 1,000: two steps between a pool's creator and its workers */
 
 int child_bind(struct child_bond *bond, bool free)
 {
@@ -35,6 +39,7 @@ void child_follow(const struct child_bond *bond)
     } else if (bond->tie == CHILD_TO_PIPE) {
         struct pollfd end = { .fd = bond->pipe[0], .events = POLLIN };
         close(bond->pipe[1]);
+        fcntl(end.fd, F_SETFD, 0); /* the tie outlives an exec, as the other one does */
         fcntl(end.fd, F_SETOWN, getpid());
         fcntl(end.fd, F_SETSIG, SIGKILL);
         fcntl(end.fd, F_SETFL, O_ASYNC);
@@ -69,7 +74,12 @@ static void flush(void)
 pid_t child_fork(void)
 {
     flush();
+    bool alone = thread_is_only();
     pid_t pid = fork();
+    if (pid == 0 && !alone) { /* what another thread had written meanwhile is its process' to print, not ours too */
+        __fpurge(stdout);
+        __fpurge(stderr);
+    }
     return pid < 0 ? -errno : pid;
 }
 
@@ -95,8 +105,6 @@ static void become_program(const struct child_program *plan, const sigset_t *mas
     for (int i = 0; i < plan->keep_count; i++)
         if (plan->keep[i] >= 0)
             fcntl(plan->keep[i], F_SETFD, 0);
-    if (plan->bond->tie == CHILD_TO_PIPE)
-        fcntl(plan->bond->pipe[0], F_SETFD, 0);
     /* A handler of the parent's must not run here, once signals are let through. */
     for (int signal = 1; signal < NSIG; signal++) {
         struct sigaction action;
@@ -184,12 +192,28 @@ static struct child_status status_again(int pidfd)
                                   .core_dumped = WIFSIGNALED(status) && WCOREDUMP(status) };
 }
 
+/* waitid(2) by the pidfd where there is one: the pid may be another child's by now, if someone else took the status. */
+static int wait_child(pid_t pid, int pidfd, siginfo_t *info, int options)
+{
+    int result = pidfd >= 0 ? waitid((idtype_t)CHILD_P_PIDFD, (id_t)pidfd, info, options) : -1;
+    if (pidfd < 0 || (result < 0 && (errno == EBADF || errno == EINVAL)))
+        result = waitid(P_PID, (id_t)pid, info, options);
+    return result;
+}
+
+void child_close_pidfd(int pidfd)
+{
+    /* The program may have closed it, and the number be a file of its own: then this is EBADF. */
+    if (pidfd >= 0 && (syscall(SYS_pidfd_send_signal, pidfd, 0, NULL, 0) == 0 || errno != EBADF))
+        close(pidfd);
+}
+
 int child_reap(pid_t pid, int pidfd, struct child_status *status)
 {
     siginfo_t info = { .si_pid = 0 };
     *status = (struct child_status){ .known = true };
     int result;
-    while ((result = waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG)) < 0 && errno == EINTR)
+    while ((result = wait_child(pid, pidfd, &info, WEXITED | WNOHANG)) < 0 && errno == EINTR)
         continue;
     if (result < 0) {
         *status = status_again(pidfd); /* ECHILD: a foreign wait, or SIGCHLD ignored */
@@ -213,36 +237,38 @@ bool child_any_ended(void)
 
 /* Whether it has ended, without taking its status; with `forever`, waits for that in the kernel, which is cheaper than
  * a poll: the dying child hands its CPU straight to us. */
-static bool has_ended(pid_t pid, bool forever)
+static bool has_ended(pid_t pid, int pidfd, bool forever)
 {
     siginfo_t info = { .si_pid = 0 };
-    if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT | (forever ? 0 : WNOHANG)) < 0)
+    if (wait_child(pid, pidfd, &info, WEXITED | WNOWAIT | (forever ? 0 : WNOHANG)) < 0)
         return errno != EINTR; /* ECHILD: ended, and its status taken by someone else */
     return info.si_pid != 0;
 }
 
-/* Until `left` ns are over or the pidfd says that it has ended. False: the descriptor is not ours any more. */
+/* Until `left` ns are over or the pidfd is readable. True: it is, or it is none any more. */
 static bool poll_pidfd(int pidfd, int64_t left)
 {
     struct pollfd ended = { .fd = pidfd, .events = POLLIN };
     struct timespec wait = { .tv_sec = (time_t)(left / 1000000000), .tv_nsec = (long)(left % 1000000000) };
-    return ppoll(&ended, 1, &wait, NULL) <= 0 || !(ended.revents & POLLNVAL);
+    return ppoll(&ended, 1, &wait, NULL) > 0;
 }
 
 int child_await(pid_t pid, int pidfd, int64_t deadline)
 {
     bool forever = deadline == CLOCK_NEVER;
     for (;;) {
-        if (has_ended(pid, forever))
+        if (has_ended(pid, pidfd, forever))
             return 0;
         if (forever)
             continue;
         int64_t left = deadline - clock_now();
         if (left <= 0)
             return -ETIMEDOUT;
-        if (pidfd >= 0 && poll_pidfd(pidfd, left))
+        if (pidfd >= 0 && !poll_pidfd(pidfd, left))
             continue;
-        pidfd = -1;
+        if (pidfd >= 0 && has_ended(pid, pidfd, false))
+            return 0;
+        pidfd = -1; /* readable, and yet it runs: the program gave the number to something else */
         nanosleep(&(struct timespec){ .tv_nsec = (long)(left < THREAD_NAP ? left : THREAD_NAP) }, NULL);
     }
 }
@@ -253,6 +279,21 @@ int child_signal(pid_t pid, int pidfd, int signal)
     if (pidfd < 0 || (result < 0 && errno == EBADF))
         result = kill(pid, signal);
     return result < 0 ? -errno : 0;
+}
+
+void child_offer_to_oom_killer(void)
+{
+    char text[16] = "";
+    int score, fd = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return; /* no /proc: the kernel then chooses by memory alone */
+    if (read(fd, text, sizeof text - 1) > 0 && sscanf(text, "%d", &score) == 1) {
+        score = score + CHILD_OOM_STEP < 1000 ? score + CHILD_OOM_STEP : 1000;
+        int length = snprintf(text, sizeof text, "%d", score);
+        if (pwrite(fd, text, (size_t)length, 0) < 0)
+            score = 0; /* a container may forbid it: as above */
+    }
+    close(fd);
 }
 
 void child_close_all_but(const int *keep, int count)

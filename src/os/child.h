@@ -54,6 +54,9 @@ pid_t child_exec(const struct child_program *plan);
 /* A pidfd, close-on-exec; or -1 where there are none, or no descriptor is free: then waits nap. */
 int child_pidfd(pid_t pid);
 
+/* Closes one, if the number still is a pidfd; -1 is none. */
+void child_close_pidfd(int pidfd);
+
 /* How it ended, as waitid(2) tells. */
 struct child_status {
     bool known;       /* false: someone else took it, and the kernel does not tell twice */
@@ -73,6 +76,9 @@ int child_await(pid_t pid, int pidfd, int64_t deadline);
 
 /* Sends a signal, by the pidfd where there is one. 0 or -errno. */
 int child_signal(pid_t pid, int pidfd, int signal);
+
+/* Has the kernel's OOM killer take this process rather than its parent. Silently nothing where that is not allowed. */
+void child_offer_to_oom_killer(void);
 
 /* Closes every descriptor from 3 on except those of `keep` (sorted or not; -1 is none). */
 void child_close_all_but(const int *keep, int count);

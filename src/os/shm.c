@@ -48,6 +48,8 @@ int shm_create(size_t size)
     }
     int moved = fcntl(fd, F_DUPFD_CLOEXEC, SHM_DESCRIPTOR);
     if (moved < 0)
+        moved = fcntl(fd, F_DUPFD_CLOEXEC, 3); /* never a standard stream's number */
+    if (moved < 0)
         return fd;
     close(fd);
     return moved;

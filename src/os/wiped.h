@@ -11,11 +11,13 @@
 #include <stdint.h>
 
 struct wiped {
-    _Atomic int32_t process;   /* os/thread.c: this process' pid once a thread of it has attached */
-    _Atomic uint64_t slot;     /* process/table.c: its slot in the family's table, and the slot's generation */
-    _Atomic(void *) left;      /* process/process.c: handles closed while their process ran, to be reaped later */
-    _Atomic int32_t left_busy; /* process/process.c: a thread walks that list */
-    _Atomic(void *) task;      /* process/end.c: the end that this process writes for itself, and who reads it */
+    _Atomic int32_t process;     /* os/thread.c: this process' pid once a thread of it has attached */
+    _Atomic uint64_t slot;       /* process/table.c: its slot in the family's table, and the slot's generation */
+    _Atomic(void *) left;        /* process/process.c: handles closed while their process ran, to be reaped later */
+    _Atomic int32_t left_busy;   /* process/process.c: a thread walks that list */
+    _Atomic uint32_t left_looks; /* process/process.c: how often that list might have been walked */
+    _Atomic int32_t tied_busy;   /* process/process.c: a thread is at the list of lifelines, or forks */
+    _Atomic(void *) task;        /* process/end.c: the end that this process writes for itself, and who reads it */
 };
 
 /* Never NULL: a page of zeroes until wiped_create. */

@@ -87,6 +87,8 @@ bool job_claim(struct job *job, struct worker *worker, uint64_t *begin, uint64_t
                 continue;
             atomic_store_explicit(&worker->item, 0, memory_order_relaxed);
             atomic_store_explicit(&worker->chunk, chunk, memory_order_relaxed);
+            atomic_signal_fence(
+                memory_order_seq_cst); /* the keeper reads these as a death in program order left them */
             /* Acquire: pairs with the release in job_settle, so that what a dead worker's record says was read before
              * a successor overwrites it, and what its items wrote is seen. */
             if (!atomic_compare_exchange_strong_explicit(&job->words[chunk], &word,
@@ -118,11 +120,12 @@ void job_check_finished(struct job *job)
 {
     /* Each who ended chunks passes this fence before it reads the others': the last of them sees all done. */
     atomic_thread_fence(memory_order_seq_cst);
-    size_t at = atomic_load_explicit(&job->frontier, memory_order_relaxed);
+    /* Acquire: pairs with the release below, for the words that another has read and we skip. */
+    size_t at = atomic_load_explicit(&job->frontier, memory_order_acquire);
     while (at < job->chunks &&
            atomic_load_explicit(&job->words[at], memory_order_acquire) >> OWNER_SHIFT == JOB_CHUNK_DONE)
         at++;
-    atomic_store_explicit(&job->frontier, at, memory_order_relaxed);
+    atomic_store_explicit(&job->frontier, at, memory_order_release);
     if (at == job->chunks)
         finish(job);
 }
@@ -147,14 +150,15 @@ bool job_report(struct job *job, struct worker *worker, const brood_end *end)
     while (!atomic_compare_exchange_weak(&job->failures, &failure->next, failure))
         continue;
     worker->report = NULL;
-    while (end->index < first && !atomic_compare_exchange_weak(&job->first, &first, end->index))
-        continue;
     return true;
 }
 
 void job_seal(struct job *job, uint64_t item, brood_how how)
 {
+    size_t first = atomic_load(&job->first);
     atomic_store_explicit(&job->fates[item], (unsigned char)how, memory_order_release);
+    while (item < first && !atomic_compare_exchange_weak(&job->first, &first, item))
+        continue;
 }
 
 /* A record that its worker did not live to hand in: handed in it is the job's, else it is freed. */
@@ -187,14 +191,20 @@ static uint64_t settle_item(struct job *job, struct worker *worker, uint64_t ite
 {
     bool recorded;
     int deaths = deaths_of(job, item, how->pid, &recorded);
+    if (atomic_load(&job->fates[item]))
+        return item + 1; /* it had failed for good, and its worker died before it went on */
     if (!recorded) {
         brood_end end = *how;
         end.index = item;
         end.attempt = ++deaths;
-        job_report(job, worker, &end); /* without memory the item's fate still says how, if not more */
+        if (!job_report(job, worker, &end))
+            deaths = job->retries + 1; /* no memory to count by: it is not run again */
     }
-    if (deaths <= job->retries)
+    if (deaths <= job->retries) {
+        if (job->out_is_ours)
+            memset(job->out + item * job->out_size, 0, job->out_size);
         return item;
+    }
     job_seal(job, item, how->how);
     return item + 1;
 }
@@ -202,15 +212,19 @@ static uint64_t settle_item(struct job *job, struct worker *worker, uint64_t ite
 void job_settle(struct worker *worker, const brood_end *how)
 {
     struct job *job = atomic_load(&worker->job);
-    if (!job)
+    if (!job) {
+        atomic_store(&worker->look, NULL);
         return;
+    }
     settle_report(job, worker);
     uint64_t chunk = atomic_load(&worker->chunk);
     uint64_t word = chunk < job->chunks ? atomic_load(&job->words[chunk]) : 0;
     if (word >> OWNER_SHIFT == worker->index + 1) {
         uint64_t begin = chunk * job->chunk, end = chunk_end(job, chunk), next = begin + (word & OFFSET_MASK);
         uint64_t item = atomic_load(&worker->item);
-        if (item > next && item <= end)
+        if (item == end + 1)
+            next = end;
+        else if (item > next && item <= end)
             next = settle_item(job, worker, item - 1, how);
         /* Release: pairs with the acquire in job_claim. */
         atomic_store_explicit(&job->words[chunk], next < end ? word_of(0, next - begin) : word_of(JOB_CHUNK_DONE, 0),
@@ -220,6 +234,12 @@ void job_settle(struct worker *worker, const brood_end *how)
         atomic_store(&job->lanes[i].next, job->lanes[i].begin);
     job_check_finished(job);
     atomic_store(&worker->job, NULL);
+    atomic_store(&worker->look, NULL);
+}
+
+bool job_item_over(const struct job *job, size_t item)
+{
+    return atomic_load_explicit(&job->words[item / job->chunk], memory_order_acquire) >> OWNER_SHIFT == JOB_CHUNK_DONE;
 }
 
 size_t job_progress(const struct job *job)

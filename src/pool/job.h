@@ -45,6 +45,7 @@ struct job {
     size_t in_size, out_size, count;
     size_t chunk, chunks; /* items a chunk; how many */
     int retries;
+    bool out_is_ours; /* a copy, zeroed before each attempt */
     uint32_t lane_count;
     _Atomic uint64_t *words;      /* of the chunks; workers by CAS and store, the keeper for dead workers */
     _Atomic unsigned char *fates; /* of the items: how it ended for good, if other than BROOD_RETURNED, else 0 */
@@ -54,7 +55,7 @@ struct job {
     _Atomic int32_t refused;            /* -errno: the workers cannot run this task at all; by a worker */
     _Atomic uint32_t finished;          /* all chunks are done, or refused; by a worker or the keeper */
     _Atomic size_t frontier;            /* all chunks before it are done; a hint */
-    _Atomic size_t first;               /* the lowest item with a failure on record */
+    _Atomic size_t first;               /* the lowest item that failed for good */
     _Atomic(struct failure *) failures; /* newest first */
     struct lane lanes[];
 };
@@ -88,6 +89,9 @@ void job_seal(struct job *job, uint64_t item, brood_how how);
 /* The worker is gone and `how` it ended is known: what it was at is settled, and the rest of its chunk can be claimed
  * again. May be repeated if its caller was killed in it. */
 void job_settle(struct worker *worker, const brood_end *how);
+
+/* Whether the item's chunk has ended. */
+bool job_item_over(const struct job *job, size_t item);
 
 /* Items that have ended so far, about. */
 size_t job_progress(const struct job *job);

@@ -26,6 +26,7 @@
 
 #define KEEPER_RETRY 100000000   /* ns until a worker that could not be started is tried again */
 #define KEEPER_TRIES 10          /* in a row, with no worker alive, until callers are told */
+#define KEEPER_UNSERVED 30       /* for each of the pool's workers: so many that died before an item */
 #define KEEPER_GRACE 1000000000  /* ns for the workers to leave by themselves when the pool is closed */
 #define KEEPER_SETTLE 2000000000 /* ns for a dead keeper's workers to be gone: the kernel has killed them already */
 
@@ -34,6 +35,7 @@ struct keeper {
     brood_process **processes; /* of the workers; NULL: none just now */
     struct pollfd *polled;     /* the creator's pidfd, then the workers' */
     int failures;              /* starts that failed in a row */
+    int unserved;              /* workers in a row that died before they had begun an item */
     int64_t retry;             /* when to try again */
 };
 
@@ -56,6 +58,7 @@ static void begin(struct brood_pool *pool)
     signal(SIGCHLD, SIG_DFL);
     int memory = region_descriptor(), program = program_fd();
     child_close_all_but((const int[]){ memory, program }, 2); /* or a pipe of the creator's would never end */
+    child_offer_to_oom_killer();
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); /* what a task leaves behind comes here, not to the creator */
     struct thread *self = thread_self();
     for (int i = 0; i < POOL_JOBS; i++) {
@@ -107,14 +110,22 @@ static void start_missing(struct keeper *keeper)
         alive += keeper->processes[i] != NULL;
     }
     keeper->failures = failed ? keeper->failures + 1 : 0;
-    if (failed)
+    if (failed || keeper->unserved >= KEEPER_TRIES)
         keeper->retry = clock_now() + KEEPER_RETRY;
-    bool stuck = alive == 0 && keeper->failures >= KEEPER_TRIES;
+    if (!failed && keeper->unserved >= KEEPER_UNSERVED * (int)pool->count)
+        failed = -ECHILD;
+    bool stuck = failed && (failed == -ECHILD || (alive == 0 && keeper->failures >= KEEPER_TRIES));
     atomic_store(&pool->stuck, stuck ? -failed : 0);
     if (stuck) {
         atomic_fetch_add(&pool->verdicts, 1);
         pool_tell_callers(pool);
     }
+}
+
+/* Whether a dead worker had come as far as an item. */
+static bool had_begun(const struct worker *worker)
+{
+    return atomic_load(&worker->served) || (atomic_load(&worker->job) && atomic_load(&worker->item) != 0);
 }
 
 /* Takes the ends of workers that have ended; what they were at can be claimed again. */
@@ -126,6 +137,7 @@ static void reap_workers(struct keeper *keeper)
         brood_end end;
         if (!keeper->processes[i] || !process_await(keeper->processes[i], &end, 0))
             continue;
+        keeper->unserved = had_begun(&pool->workers[i]) ? 0 : keeper->unserved + 1;
         job_settle(&pool->workers[i], &end);
         atomic_store(&pool->workers[i].pid, 0);
         brood_process_close(keeper->processes[i]);
@@ -174,7 +186,10 @@ static void sleep_until_news(struct keeper *keeper)
     if (left < 0)
         left = 0;
     struct timespec wait = { .tv_sec = (time_t)(left / 1000000000), .tv_nsec = (long)(left % 1000000000) };
-    ppoll(keeper->polled, pool->count + 1, &wait, &none);
+    if (ppoll(keeper->polled, pool->count + 1, &wait, &none) < 0 && errno == EINVAL) { /* more than RLIMIT_NOFILE */
+        wait = (struct timespec){ .tv_nsec = left < THREAD_NAP ? left : THREAD_NAP };
+        ppoll(keeper->polled, 1, &wait, &none);
+    }
 }
 
 static bool creator_is_gone(const struct keeper *keeper)
@@ -192,7 +207,7 @@ static void end_workers(struct keeper *keeper, bool asked)
         if (!keeper->processes[i])
             continue;
         if (!process_await(keeper->processes[i], NULL, end)) {
-            brood_process_signal(keeper->processes[i], SIGKILL);
+            process_signal(keeper->processes[i], SIGKILL);
             process_await(keeper->processes[i], NULL, CLOCK_NEVER);
         }
         atomic_store(&pool->workers[i].pid, 0);

@@ -100,6 +100,7 @@ static int make_job(struct map *map, brood_task *task)
         memcpy(map->in_copy, map->in, map->count * map->in_size);
     map->job->in = copy_in ? map->in_copy : map->in;
     map->job->out = copy_out ? map->out_copy : map->out;
+    map->job->out_is_ours = copy_out;
     map->job->in_size = map->in_size;
     map->job->out_size = map->out_size;
     map->job->retries = map->options ? map->options->retries : 0;
@@ -109,7 +110,7 @@ static int make_job(struct map *map, brood_task *task)
 static bool job_is_named(const struct brood_pool *pool, const struct job *job)
 {
     for (uint32_t i = 0; i < pool->count; i++)
-        if (atomic_load(&pool->workers[i].job) == job)
+        if (atomic_load(&pool->workers[i].look) == job)
             return true;
     return false;
 }
@@ -119,7 +120,7 @@ static bool job_is_worked_on(const struct brood_pool *pool, const struct job *jo
 {
     for (uint32_t i = 0; i < pool->count; i++) {
         int32_t pid = atomic_load(&pool->workers[i].pid);
-        if (atomic_load(&pool->workers[i].job) == job && pid && !thread_is_gone((uint32_t)pid))
+        if (atomic_load(&pool->workers[i].look) == job && pid && !thread_is_gone((uint32_t)pid))
             return true;
     }
     return false;
@@ -258,11 +259,12 @@ static int wait_for(struct map *map)
     while (!atomic_load(&map->job->finished)) {
         if (!is_kept(map) && (failed = pool_keep(map->pool)) < 0)
             return failed;
+        uint32_t now = atomic_load(&map->pool->verdicts);
         int stuck = atomic_load(&map->pool->stuck);
-        if (stuck && atomic_load(&map->pool->verdicts) != verdicts)
+        if (stuck && now != verdicts)
             return error_set(EAGAIN, "pool '%s' has no worker and can start none: %s", map->pool->name,
                              strerror(stuck));
-        sleep_on_duty(map, verdicts, progress ? next : CLOCK_NEVER);
+        sleep_on_duty(map, now, progress ? next : CLOCK_NEVER);
         if (!atomic_load(&map->job->finished))
             tell_progress(map, &told, &next);
     }
@@ -289,7 +291,7 @@ static void gather_ends(const struct map *map, bool finished)
         return;
     for (size_t i = 0; i < map->count; i++) {
         brood_how how = (brood_how)atomic_load_explicit(&job->fates[i], memory_order_acquire);
-        bool done = finished || atomic_load(&job->words[i / job->chunk]) >> 48 == JOB_CHUNK_DONE;
+        bool done = finished || job_item_over(job, i);
         ends[i] = (brood_end){ .how = how    ? how
                                       : done ? BROOD_RETURNED
                                              : BROOD_RUNNING,
@@ -299,11 +301,14 @@ static void gather_ends(const struct map *map, bool finished)
     }
     for (const struct failure *failure = atomic_load(&job->failures); failure; failure = failure->next) {
         brood_end *end = &ends[failure->end.index];
-        if (end->how != BROOD_RETURNED && end->how != BROOD_RUNNING && !end->why[0])
-            *end = failure->end; /* the newest comes first */
-        else if (end->how == BROOD_RETURNED)
-            end->attempt++;
+        int deaths = end->attempt - 1 + (failure->end.how != BROOD_FAILED);
+        if (end->how == failure->end.how && !end->why[0])
+            *end = failure->end; /* the newest comes first: the others are of attempts before it */
+        end->attempt = deaths + 1;
     }
+    for (size_t i = 0; i < map->count; i++)
+        if (ends[i].how > BROOD_FAILED)
+            ends[i].attempt--; /* its last death was its last attempt */
 }
 
 /* Results of items that did not fail go to the user's array; how many failed, with the sentence of the first. */
@@ -340,10 +345,12 @@ static int run(struct map *map, brood_task *task)
     if (result < 0)
         atomic_store(&map->job->refused, result);
     withdraw(map);
-    if (result < 0) {
-        /* A worker may have come to life after all: its chunk is run to the end, since it uses our memory. */
+    if (atomic_load(&map->job->refused)) {
+        /* A worker may be in one of its chunks all the same: that is run to its end, since it uses our memory. */
         while (job_is_worked_on(map->pool, map->job))
             nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+    }
+    if (result < 0) {
         gather_ends(map, false);
         return result;
     }

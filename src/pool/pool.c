@@ -53,6 +53,26 @@ int pool_enter(const struct brood_pool *pool, const char *call)
     return 0;
 }
 
+/* By spawn rather than fork where there are other threads now, whose locks it would hand on torn. SIGTERM is held back:
+ * a handler of the program's must not run in it before it has its own. */
+static brood_process *start_keeper(struct brood_pool *pool)
+{
+    brood_start start = (brood_start)pool->start;
+    if (start == BROOD_DEFAULT)
+        start = thread_is_only() ? family_start_method() : BROOD_SPAWN;
+    char name[SLOT_NAME];
+    snprintf(name, sizeof name, "%.20s keeper", pool->name);
+    sigset_t term, before;
+    sigemptyset(&term);
+    sigaddset(&term, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &term, &before);
+    /* It survives as far as the start goes: it watches its creator by itself. */
+    brood_process *keeper = brood_process_start(
+        keeper_main, pool, 0, &(brood_process_options){ .name = name, .start = start, .survives = true });
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return keeper;
+}
+
 int pool_keep(struct brood_pool *pool)
 {
     struct owner *owner = pool->owner;
@@ -71,12 +91,7 @@ int pool_keep(struct brood_pool *pool)
     if (failed < 0)
         owner->fallen = 0; /* whoever calls again tries again */
     if (!owner->keeper && failed == 0) {
-        char name[SLOT_NAME];
-        snprintf(name, sizeof name, "%.20s keeper", pool->name);
-        owner->keeper = brood_process_start(keeper_main, pool, 0,
-                                            &(brood_process_options){ .name = name,
-                                                                      .start = (brood_start)pool->start,
-                                                                      .survives = true /* it watches by itself */ });
+        owner->keeper = start_keeper(pool);
         failed = owner->keeper ? 0 : -errno;
     }
     pthread_mutex_unlock(&owner->guard);
@@ -121,13 +136,6 @@ static int check(int workers, const brood_pool_options *options)
     return 0;
 }
 
-static brood_start choose_start(const brood_pool_options *options)
-{
-    if (options && options->start != BROOD_DEFAULT)
-        return options->start;
-    return thread_is_only() ? family_start_method() : BROOD_SPAWN;
-}
-
 brood_pool *brood_pool_create(int workers, const brood_pool_options *options)
 {
     if (region_enter() < 0 || check(workers, options) < 0)
@@ -151,7 +159,7 @@ brood_pool *brood_pool_create(int workers, const brood_pool_options *options)
     pool->owner = owner;
     pool->creator = getpid();
     pool->count = count;
-    pool->start = (int32_t)choose_start(options);
+    pool->start = options ? (int32_t)options->start : BROOD_DEFAULT;
     snprintf(pool->name, sizeof pool->name, "%s", options && options->name ? options->name : "pool");
     for (uint32_t i = 0; i < count; i++) {
         records[i].index = i;
@@ -178,7 +186,8 @@ int brood_pool_keeper(const brood_pool *pool)
     if (failed < 0)
         return failed;
     pthread_mutex_lock(&pool->owner->guard);
-    int pid = pool->owner->keeper ? brood_process_pid(pool->owner->keeper) : 0;
+    brood_process *keeper = pool->owner->keeper;
+    int pid = keeper && !process_await(keeper, NULL, 0) ? brood_process_pid(keeper) : 0;
     pthread_mutex_unlock(&pool->owner->guard);
     return pid;
 }
@@ -209,9 +218,9 @@ int brood_pool_destroy(brood_pool *pool)
         return error_set(EBUSY, "pool '%s' is in use by another thread", pool->name);
     atomic_store(&pool->closing, 1);
     if (owner->keeper) {
-        brood_process_signal(owner->keeper, SIGTERM);
+        process_signal(owner->keeper, SIGTERM);
         if (!process_await(owner->keeper, NULL, clock_deadline(POOL_END_MS))) {
-            brood_process_signal(owner->keeper, SIGKILL);
+            process_signal(owner->keeper, SIGKILL);
             process_await(owner->keeper, NULL, CLOCK_NEVER);
         }
         brood_process_close(owner->keeper);

@@ -20,11 +20,13 @@
 struct worker {
     _Alignas(64) _Atomic int32_t pid; /* 0: there is none just now */
     uint32_t index;
-    slot_id slot;              /* its process': the keeper's to release, but if that dies its successor's */
-    _Atomic(struct job *) job; /* the one it is in: that job's memory stays while this names it */
-    _Atomic uint64_t chunk;    /* the chunk it claims or has; named before it is claimed */
-    _Atomic uint64_t item;     /* the item it runs, + 1; 0: it has begun none of this chunk */
-    struct failure *report;    /* a record that it was about to hand in */
+    slot_id slot;               /* its process': the keeper's to release, but if that dies its successor's */
+    _Atomic(struct job *) look; /* the one it may touch: that job's memory stays while this names it */
+    _Atomic(struct job *) job;  /* the one it is in: set only when it was still offered after `look` was set */
+    _Atomic uint64_t chunk;     /* the chunk it claims or has; named before it is claimed */
+    _Atomic uint64_t item;      /* the item it runs, + 1; 0: it has begun none of this chunk */
+    _Atomic bool served;        /* it has run a chunk to its end */
+    struct failure *report;     /* a record that it was about to hand in */
     struct brood_pool *pool;
     struct end_note note; /* what its task says by brood_fail */
 };
@@ -46,7 +48,7 @@ struct brood_pool {
     _Atomic int32_t stuck;     /* an errno while no worker lives and none can be started; else 0 */
     _Atomic uint32_t verdicts; /* how often that was found anew: a caller believes none from before its call */
     int32_t creator;           /* pid: only it may call */
-    int32_t start;             /* brood_start of the keeper */
+    int32_t start;             /* brood_start of the keeper, as the creator asked */
     uint32_t count;            /* of workers; constant, as are the two below and the name */
     struct owner *owner;       /* the creator's private side: means nothing elsewhere */
     struct worker *workers;

@@ -1,16 +1,14 @@
 /* pool/worker.c: a worker: claims chunks, runs their items, sleeps when there is nothing to claim. */
+#include "os/child.h"
 #include "os/clock.h"
 #include "pool/pool.h"
 #include "process/end.h"
 
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdio_ext.h>
 #include <string.h>
 #include <unistd.h>
-
-#define WORKER_OOM_SCORE "300" /* of 1,000, on top of what its memory counts: rather a worker than its creator */
 
 static struct worker *worker_here; /* in a worker: its record */
 
@@ -19,17 +17,6 @@ size_t brood_task_index(void)
     struct worker *worker = worker_here;
     uint64_t item = worker ? atomic_load_explicit(&worker->item, memory_order_relaxed) : 0;
     return item ? (size_t)item - 1 : 0;
-}
-
-static void offer_to_oom_killer(void)
-{
-    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-    if (fd < 0)
-        return; /* no /proc: the kernel then chooses by memory alone */
-    if (write(fd, WORKER_OOM_SCORE, sizeof WORKER_OOM_SCORE - 1) < 0) {
-        /* not allowed in this container: as above */
-    }
-    close(fd);
 }
 
 /* The function of that name in this process, or NULL with *failed = -errno; the last one found is remembered. */
@@ -78,6 +65,7 @@ static void run_items(struct job *job, struct worker *worker, brood_task *task, 
         in += job->in_size;
         out += job->out_size;
     }
+    atomic_store_explicit(&worker->item, end + 1, memory_order_release); /* what follows is no item's fault */
 }
 
 /* True: there was something to do. */
@@ -98,29 +86,34 @@ static bool work_on(struct brood_pool *pool, struct worker *worker, struct job *
         if (__fpending(stdout))
             fflush(stdout); /* what a task prints is out before the map returns */
         job_chunk_done(job, worker);
+        atomic_store_explicit(&worker->served, true, memory_order_relaxed);
         worked = true;
     }
     job_check_finished(job);
     return worked;
 }
 
-/* The job at a place, named in the worker's record so that its caller does not free it; NULL: none. Named first, then
- * looked for again: what is still there then was not withdrawn before we named it. */
+/* The job at a place; NULL: none. `look` is set first, then the place is looked at again: what is still there then was
+ * not withdrawn before we named it, so its caller will see the name and not free it. Only then it is `job`: the keeper
+ * follows that one if we die. */
 static struct job *enter(struct worker *worker, struct place *place)
 {
     struct job *job = atomic_load(&place->job);
     if (!job)
         return NULL;
-    atomic_store(&worker->job, job);
-    if (atomic_load(&place->job) == job)
+    atomic_store(&worker->look, job);
+    if (atomic_load(&place->job) == job) {
+        atomic_store(&worker->job, job);
         return job;
-    atomic_store(&worker->job, NULL);
+    }
+    atomic_store(&worker->look, NULL);
     return NULL;
 }
 
 static void leave(struct worker *worker)
 {
     atomic_store(&worker->job, NULL);
+    atomic_store(&worker->look, NULL);
 }
 
 /* Looks at every job once. True: there was something to do. */
@@ -161,7 +154,8 @@ int worker_main(void *arg)
     signal(SIGTERM, SIG_DFL); /* the keeper's handler */
     signal(SIGCHLD, SIG_DFL);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    offer_to_oom_killer();
+    child_offer_to_oom_killer();
+    atomic_store(&worker->served, false);
     worker->slot = table_self("worker");
     atomic_store(&worker->pid, getpid());
     worker_here = worker;

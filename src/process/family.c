@@ -81,12 +81,14 @@ static int choose_limit(const brood_init_options *options, size_t *limit)
     const char *chosen = options && options->limit ? "the limit" : *limit ? "BROOD_LIMIT" : NULL;
     if (!chosen)
         *limit = limits_region_default();
-    if (*limit >= REGION_LEAST && *limit <= SIZE_MAX - REGION_GRAIN)
+    if (*limit >= REGION_LEAST && *limit <= REGION_MOST)
         return 0;
     if (!chosen)
         return error_set(ENOMEM,
                          "the limits of this process or machine leave %zu bytes for the region: %zu are the least",
                          *limit, REGION_LEAST);
+    if (*limit > REGION_MOST)
+        return error_set(ENOMEM, "%s is %zu bytes: a region has at most %zu", chosen, *limit, REGION_MOST);
     return error_set(EINVAL, "%s is %zu bytes: a region has at least %zu", chosen, *limit, REGION_LEAST);
 }
 
@@ -114,7 +116,7 @@ static int check_options(const brood_init_options *options)
     return 0;
 }
 
-/* In a spawned child start_serve does not return; what it needs of the options is set before. */
+/* 0: founded.  1: a spawned child, which has joined; what it needs of the options is set before.  -errno. */
 static int found_or_join(const brood_init_options *options)
 {
     size_t limit;
@@ -123,30 +125,41 @@ static int found_or_join(const brood_init_options *options)
         return failed;
     if (program_remember() < 0 || start_command(options ? options->command : NULL) < 0 || wiped_create() < 0)
         return error_set(ENOMEM, "brood_init: no memory");
-    if ((failed = start_serve()) < 0 || (failed = choose_limit(options, &limit)) < 0 ||
-        (failed = region_found(limit, table_size(limit))) < 0)
+    if ((failed = start_join()) != 0 || (failed = choose_limit(options, &limit)) < 0)
         return failed;
-    table_lay_out(region->table, region->size);
-    region->cpus = cpu_has_quota() ? 1 : cpu_usable();
-    atomic_store(&spin_cpus, region->cpus);
+    struct region *found = region_found(limit, table_size(limit));
+    if (!found)
+        return -errno;
+    table_lay_out(found->table, found->size);
+    found->cpus = cpu_has_quota() ? 1 : cpu_usable();
+    atomic_store(&spin_cpus, found->cpus);
+    region_publish(found);
     table_self(options && options->name ? options->name : "main");
     return 0;
 }
 
 int brood_init(const brood_init_options *options)
 {
-    pthread_mutex_lock(&init_guard);
     int result = BROOD_ALREADY;
-    if (region) {
-        error_tell("brood_init: this process is in a family already");
-    } else if (init_failed) {
-        result = region_enter();
-    } else {
-        result = found_or_join(options);
-        init_failed = result < 0;
-        if (init_failed)
-            region_refuse(brood_error());
+    if (!region_is_there()) {
+        pthread_mutex_lock(&init_guard);
+        if (init_failed) {
+            result = region_enter();
+        } else if (!region_is_there()) {
+            result = found_or_join(options);
+            init_failed = result < 0;
+            if (init_failed)
+                region_refuse(brood_error());
+            if (result == 0 || result < 0) {
+                pthread_mutex_unlock(&init_guard);
+                return result;
+            }
+            pthread_mutex_unlock(&init_guard); /* the target may call brood_init too */
+            start_serve();
+        }
+        pthread_mutex_unlock(&init_guard);
     }
-    pthread_mutex_unlock(&init_guard);
+    if (result == BROOD_ALREADY)
+        error_tell("brood_init: this process is in a family already");
     return result;
 }

@@ -8,6 +8,7 @@
 #include "error/error.h"
 #include "os/child.h"
 #include "os/clock.h"
+#include "os/shm.h"
 #include "os/wiped.h"
 #include "process/end.h"
 #include "process/family.h"
@@ -17,6 +18,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,7 +29,8 @@ struct brood_process {
     pid_t starter, pid;
     slot_id id;
     int pidfd;
-    int lifeline;          /* the parent's end of a pipe tie, or -1 */
+    int lifeline; /* the parent's end of a pipe tie, or -1 */
+    struct shm_identity lifeline_file;
     pthread_mutex_t guard; /* of the next three */
     bool ended;
     int joiners;                   /* threads in brood_process_join */
@@ -38,10 +41,21 @@ struct brood_process {
 };
 
 /* All handles with a lifeline. A forked child inherits the parent's ends and must close them, or its siblings would
- * outlive their parent; so the list is held still while one is forked. */
-static pthread_mutex_t tied_guard = PTHREAD_MUTEX_INITIALIZER;
+ * outlive their parent; so the list is held still while one is forked. The guard is on the page that a fork wipes: a
+ * child forked by hand while another thread had it finds it free. */
 static struct brood_process *tied_first;
-static bool tied_locked; /* by a thread that forks just now */
+
+static void tied_lock(void)
+{
+    int32_t free_now = 0;
+    for (; !atomic_compare_exchange_weak(&wiped->tied_busy, &free_now, 1); free_now = 0)
+        sched_yield();
+}
+
+static void tied_unlock(void)
+{
+    atomic_store(&wiped->tied_busy, 0);
+}
 
 static void tied_add(brood_process *process)
 {
@@ -51,29 +65,34 @@ static void tied_add(brood_process *process)
     tied_first = process;
 }
 
+/* The number may have been closed by the program and given to a file of its own. */
+static void close_lifeline(struct brood_process *process)
+{
+    if (shm_is(process->lifeline, &process->lifeline_file))
+        close(process->lifeline);
+    process->lifeline = -1;
+}
+
 static void tied_remove(brood_process *process)
 {
-    pthread_mutex_lock(&tied_guard);
+    tied_lock();
     if (process->tied[0])
         process->tied[0]->tied[1] = process->tied[1];
     else
         tied_first = process->tied[1];
     if (process->tied[1])
         process->tied[1]->tied[0] = process->tied[0];
-    pthread_mutex_unlock(&tied_guard);
-    close(process->lifeline);
-    process->lifeline = -1;
+    tied_unlock();
+    close_lifeline(process);
 }
 
 void process_forget_all(void)
 {
-    if (!tied_first && !tied_locked)
+    if (!tied_first)
         return; /* the usual case: without a store, which would cost a fresh child the copy of a page */
     for (brood_process *process = tied_first; process; process = process->tied[1])
-        close(process->lifeline);
+        close_lifeline(process);
     tied_first = NULL;
-    tied_locked = false;
-    pthread_mutex_init(&tied_guard, NULL);
 }
 
 /* Takes its status if it has ended; under its guard, or when nobody else knows it. */
@@ -83,6 +102,7 @@ static bool reap(brood_process *process)
     if (process->ended || child_reap(process->pid, process->pidfd, &status) == 0)
         return process->ended;
     struct slot *slot = slot_of(process->id);
+    heap_settle();
     process->end = (brood_end){ .pid = process->pid, .attempt = 1 };
     end_tell(&process->end, &status, &slot->note, atomic_load(&slot->began));
     process->ended = true;
@@ -94,8 +114,7 @@ static bool reap(brood_process *process)
 
 static void discard(brood_process *process)
 {
-    if (process->pidfd >= 0)
-        close(process->pidfd);
+    child_close_pidfd(process->pidfd);
     pthread_mutex_destroy(&process->guard);
     free(process);
 }
@@ -185,8 +204,7 @@ static int launch(brood_process *process, brood_start start, bool survives)
     struct child_bond bond;
     bool alone = thread_is_only(); /* then nobody else can be at the list, nor make a pipe that a child inherits */
     if (!alone)
-        pthread_mutex_lock(&tied_guard);
-    tied_locked = !alone;
+        tied_lock();
     pid_t pid = child_bind(&bond, survives);
     if (pid < 0)
         error_set(-pid, "no pipe to tie a child to its parent: %s", strerror(-pid));
@@ -196,20 +214,27 @@ static int launch(brood_process *process, brood_start start, bool survives)
         close(bond.pipe[0]);
     if (bond.tie == CHILD_TO_PIPE && pid > 0) {
         process->lifeline = bond.pipe[1];
+        shm_identify(process->lifeline, &process->lifeline_file);
         tied_add(process);
     } else if (bond.tie == CHILD_TO_PIPE && bond.pipe[1] >= 0) {
         close(bond.pipe[1]);
     }
-    if (!alone) {
-        tied_locked = false;
-        pthread_mutex_unlock(&tied_guard);
-    }
+    if (!alone)
+        tied_unlock();
     if (pid < 0)
         return pid;
     process->pid = pid;
     process->pidfd = child_pidfd(pid);
     table_open_gate(slot_of(process->id));
     return 0;
+}
+
+static void no_slot(void)
+{
+    if (errno == EAGAIN)
+        error_set(EAGAIN, "the family's table of %u processes is full", region->table->count);
+    else
+        error_set(errno, "no memory for a place in the family's table");
 }
 
 brood_process *brood_process_start(brood_target *target, const void *arg, size_t size,
@@ -221,7 +246,7 @@ brood_process *brood_process_start(brood_target *target, const void *arg, size_t
     brood_start start = options && options->start ? options->start : family_start_method();
     const char *name = options && options->name ? options->name : "process";
     if (table_self("process") == 0) {
-        error_set(EAGAIN, "the family's table of %u processes is full", region->table->count);
+        no_slot();
         return NULL;
     }
     brood_process *process = new_handle(name);
@@ -231,7 +256,7 @@ brood_process *brood_process_start(brood_target *target, const void *arg, size_t
     }
     process->id = table_claim(name);
     if (process->id == 0) {
-        error_set(EAGAIN, "the family's table of %u processes is full", region->table->count);
+        no_slot();
     } else if (write_ticket(slot_of(process->id), target, arg, size, start) == 0 &&
                launch(process, start, options && options->survives) == 0) {
         return process;
@@ -290,6 +315,14 @@ int brood_process_join(brood_process *process, brood_end *end, int timeout_ms)
     return error_set(ETIMEDOUT, "process '%s' (%d) still runs after %d ms", process->name, process->pid, timeout_ms);
 }
 
+int process_signal(brood_process *process, int signal)
+{
+    pthread_mutex_lock(&process->guard);
+    int sent = reap(process) ? -ESRCH : child_signal(process->pid, process->pidfd, signal);
+    pthread_mutex_unlock(&process->guard);
+    return sent;
+}
+
 int brood_process_signal(brood_process *process, int signal)
 {
     int failed = check_handle(process, "brood_process_signal");
@@ -297,11 +330,11 @@ int brood_process_signal(brood_process *process, int signal)
         return failed;
     if (signal < 0 || signal >= NSIG)
         return error_set(EINVAL, "brood_process_signal: %d is no signal", signal);
-    pthread_mutex_lock(&process->guard);
-    int sent = reap(process) ? -ESRCH : child_signal(process->pid, process->pidfd, signal);
-    pthread_mutex_unlock(&process->guard);
+    int sent = process_signal(process, signal);
+    if (sent == -ESRCH)
+        return error_set(ESRCH, "process '%s' (%d) has ended", process->name, process->pid);
     return sent < 0 ? error_set(-sent, "no signal %d to process '%s' (%d): %s", signal, process->name, process->pid,
-                                sent == -ESRCH ? "it has ended" : strerror(-sent))
+                                strerror(-sent))
                     : 0;
 }
 

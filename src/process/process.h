@@ -14,6 +14,9 @@ void process_reap_left(void);
 /* As brood_process_join, in the starter, without a sentence: true: it has ended, and *end (if not NULL) says how. */
 bool process_await(brood_process *process, brood_end *end, int64_t deadline);
 
+/* As brood_process_signal, without a sentence. */
+int process_signal(brood_process *process, int signal);
+
 /* Its pidfd, to poll with others; -1 where there is none. The handle's. */
 int process_descriptor(const brood_process *process);
 

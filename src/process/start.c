@@ -121,7 +121,7 @@ static void try_again(int memory, slot_id id, int program, int tries)
     unsetenv(MARKER);
 }
 
-int start_serve(void)
+int start_join(void)
 {
     const char *marker = getenv(MARKER);
     int memory, program, tries, pid;
@@ -147,6 +147,13 @@ int start_serve(void)
     program_adopt(program);
     atomic_store(&spin_cpus, region->cpus);
     table_begin((slot_id)id);
+    return 1;
+}
+
+_Noreturn void start_serve(void)
+{
+    slot_id id = table_self("");
+    struct slot *slot = slot_of(id);
     uintptr_t target;
     int found = module_find(&slot->ticket->function, &target);
     if (found < 0) {
@@ -159,5 +166,5 @@ int start_serve(void)
     }
     brood_target *function;
     memcpy(&function, &target, sizeof function);
-    exit(run((slot_id)id, function) & 0xff);
+    exit(run(id, function) & 0xff);
 }

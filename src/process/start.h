@@ -18,13 +18,16 @@ struct ticket {
 };
 
 /* Makes the process for a slot that has its ticket. The pid, or -errno with a sentence; in a forked child it does not
- * return. `lifeline`: a descriptor to close when the process is gone, or -1. */
+ * return. */
 pid_t start_fork(slot_id id, struct child_bond *bond);
 pid_t start_spawn(slot_id id, struct child_bond *bond);
 
-/* In a process that may be a spawned child. 0: it is none.  -errno with a sentence: it is one that cannot run. Else it
- * runs the target and exits. */
-int start_serve(void);
+/* In a process that may be a spawned child. 0: it is none.  1: it is, and has joined the family: start_serve is next.
+ * -errno with a sentence: it is one that cannot run. */
+int start_join(void);
+
+/* In a spawned child: runs the target, and exits. */
+_Noreturn void start_serve(void);
 
 /* The arguments that spawned children are started with, from now on; NULL: this process' own. 0 or -ENOMEM. */
 int start_command(char *const *command);

@@ -9,8 +9,9 @@
 #include "region/region.h"
 #include "wait/latch.h"
 
-#include <signal.h>
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -52,6 +53,9 @@ static bool pid_is_gone(int32_t pid)
 static bool slot_is_stale(struct slot *slot, uint64_t claim)
 {
     int32_t pid = atomic_load(&slot->pid);
+    uint32_t life = atomic_load(&slot->life.word);
+    if (life & FUTEX_TID_MASK && atomic_load(&thread_deaths_are_told))
+        return false; /* it lives: no need to ask the system */
     return pid_is_gone((int32_t)(uint32_t)claim) && pid_is_gone(pid);
 }
 
@@ -78,12 +82,15 @@ slot_id table_claim(const char *name)
     uint32_t from = atomic_fetch_add(&table->next, 1);
     for (uint32_t tries = 0; tries < 2 * table->count && id == 0; tries++)
         id = slot_claim((from + tries) % table->count, tries >= table->count);
-    if (id == 0)
+    if (id == 0) {
+        errno = EAGAIN;
         return 0;
+    }
     atomic_store(&table->next, (uint32_t)id + 1);
     struct slot *slot = slot_of(id);
     if (shm_populate(slot, sizeof *slot) < 0) {
         table_release(id);
+        errno = ENOMEM;
         return 0;
     }
     if (slot->ticket) /* of one who was killed, and whose starter was */
@@ -100,18 +107,22 @@ slot_id table_claim(const char *name)
 void table_release(slot_id id)
 {
     struct slot *slot = slot_of(id);
-    uint64_t claim = atomic_load(&slot->claim);
-    if (generation_of(id) != (uint32_t)(claim >> 32) || (uint32_t)claim == 0)
+    uint64_t claim = atomic_load(&slot->claim), mine = (uint64_t)generation_of(id) << 32 | (uint32_t)getpid();
+    /* Ours first: another may find the slot stale at the same time, and write a ticket of its own into it. */
+    if (generation_of(id) != (uint32_t)(claim >> 32) || (uint32_t)claim == 0 ||
+        !atomic_compare_exchange_strong(&slot->claim, &claim, mine))
         return;
     if (slot->ticket)
         heap_give(slot->ticket, (void **)&slot->ticket);
-    atomic_compare_exchange_strong(&slot->claim, &claim, (uint64_t)generation_of(id) << 32);
+    atomic_store(&slot->claim, (uint64_t)generation_of(id) << 32);
 }
 
 void table_begin(slot_id id)
 {
     struct slot *slot = slot_of(id);
     struct thread *self = thread_self();
+    if (atomic_load(&slot->claim) >> 32 != generation_of(id))
+        _exit(EXIT_FAILURE); /* our starter died before it wrote our pid, and the slot was given to another */
     atomic_store(&slot->pid, getpid());
     if (latch_take(self, &slot->life, LATCH_TRY) >= 0)
         latch_hold(self, &slot->life);

@@ -58,7 +58,7 @@ typedef uint64_t slot_id;
 
 struct slot *slot_of(slot_id id);
 
-/* Takes a slot for a process that is about to be started. 0: the table is full. */
+/* Takes a slot for a process that is about to be started. 0 with errno EAGAIN: the table is full; ENOMEM. */
 slot_id table_claim(const char *name);
 
 /* Gives it back, with its ticket. Nothing, if it is someone else's by now. */
@@ -71,7 +71,7 @@ void table_begin(slot_id id);
 void table_open_gate(struct slot *slot);
 void table_pass_gate(struct slot *slot);
 
-/* This process' slot, taken now if nobody started it (the founder, a child forked by hand). 0: the table is full. */
+/* This process' slot, taken now if nobody started it (the founder, a child forked by hand). 0 as table_claim's. */
 slot_id table_self(const char *name);
 
 #endif

@@ -116,6 +116,14 @@ void *heap_take_into(void **place, size_t size)
     return size <= SPAN_LARGEST ? span_take(region->heap, size, place) : large_take(size, true, place);
 }
 
+void heap_settle(void)
+{
+    struct thread *self = thread_self();
+    units_lock(self, &region->heap->units);
+    units_unlock(self, &region->heap->units);
+    spans_settle(region->heap);
+}
+
 int heap_give(void *block, void **place)
 {
     struct heap *heap = region->heap;

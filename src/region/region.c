@@ -24,26 +24,37 @@ static size_t aligned(size_t offset, size_t grain)
     return (offset + grain - 1) / grain * grain;
 }
 
-int region_found(size_t size, size_t table_size)
+static struct region *map_new(int fd, size_t size, size_t populated)
 {
-    size = aligned(size, REGION_GRAIN);
     int failed = 0;
-    int fd = shm_create(size);
-    if (fd < 0)
-        return error_set(-fd,
-                         fd == -ENOSYS ? "the kernel refuses memfd_create: %s" : "no memory object for the region: %s",
-                         strerror(-fd));
     struct region *found = shm_map(fd, size, NULL, &failed);
-    size_t table_at = aligned(sizeof *found, 64);
-    size_t heap_at = aligned(table_at + table_size, 64);
-    if (found && shm_populate(found, heap_at < REGION_GRAIN ? heap_at : REGION_GRAIN) < 0) {
+    if (found && (shm_populate(found, populated) < 0 || (failed = shm_identify(fd, &region_identity)) < 0)) {
         munmap(found, size);
         found = NULL;
-        failed = -ENOMEM;
+        failed = failed ? failed : -ENOMEM;
     }
-    if (!found || (failed = shm_identify(fd, &region_identity)) < 0) {
+    if (!found)
+        error_set(-failed, "the region of %zu bytes cannot be mapped: %s", size, strerror(-failed));
+    return found;
+}
+
+struct region *region_found(size_t size, size_t table_size)
+{
+    size = aligned(size, REGION_GRAIN);
+    int fd = shm_create(size);
+    if (fd < 0) {
+        error_set(-fd, fd == -ENOSYS ? "the kernel refuses memfd_create: %s" : "no memory object for the region: %s",
+                  strerror(-fd));
+        return NULL;
+    }
+    size_t table_at = aligned(sizeof(struct region), 64);
+    size_t heap_at = aligned(table_at + table_size, 64);
+    struct region *found = map_new(fd, size, table_at);
+    if (!found) {
+        int failed = errno;
         close(fd);
-        return error_set(-failed, "the region of %zu bytes cannot be mapped: %s", size, strerror(-failed));
+        errno = failed;
+        return NULL;
     }
     *found = (struct region){ .magic = REGION_MAGIC,
                               .base = (uintptr_t)found,
@@ -51,9 +62,18 @@ int region_found(size_t size, size_t table_size)
                               .table = (struct table *)(void *)((char *)found + table_at),
                               .heap = (struct heap *)(void *)((char *)found + heap_at) };
     heap_lay_out(found->heap, (char *)found + size);
-    region = found;
     region_fd = fd;
-    return 0;
+    return found;
+}
+
+void region_publish(struct region *found)
+{
+    __atomic_store_n(&region, found, __ATOMIC_RELEASE); /* pairs with the acquire in region_is_there */
+}
+
+bool region_is_there(void)
+{
+    return __atomic_load_n(&region, __ATOMIC_ACQUIRE) != NULL;
 }
 
 int region_join(int fd)
@@ -79,6 +99,8 @@ void region_leave(void)
 {
     munmap(region, region->size);
     region = NULL;
+    close(region_fd);
+    region_fd = -1;
 }
 
 int region_descriptor(void)

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #define REGION_LEAST ((size_t)1 << 20)
+#define REGION_MOST ((size_t)1 << 42) /* more than there is address space for */
 #define REGION_GRAIN ((size_t)1 << 16)
 
 struct heap;
@@ -31,8 +32,13 @@ struct region {
 /* NULL until this process is in a family. */
 extern struct region *region;
 
-/* Founds one: maps it, keeps `table_size` bytes for the table, lays out the heap. 0 or -errno, with a sentence. */
-int region_found(size_t size, size_t table_size);
+/* Founds one: maps it, keeps `table_size` bytes for the table, lays out the heap. NULL with errno and a sentence. Nobody
+ * else sees it before region_publish. */
+struct region *region_found(size_t size, size_t table_size);
+void region_publish(struct region *found);
+
+/* Whether this process is in a family, asked while another thread may be founding it. */
+bool region_is_there(void);
 
 /* Maps the one behind `fd`, which a parent handed down. 0 or -errno, with a sentence. */
 int region_join(int fd);

@@ -164,7 +164,7 @@ static uint32_t arena_grow(struct thread *self, struct heap *heap, struct arena 
     latch_hold(self, &arena->latch);
     units_lock(self, &heap->units);
     int failed = units_take(&heap->units, 1, kind_of_span(rank, (unsigned)(arena - heap->arenas)), &unit);
-    if (!failed && !unit_backed(&heap->units, unit) &&
+    if (!failed &&
         (units_grant(&heap->units, unit, 1) < 0 || shm_populate(&heap->spans[unit], sizeof *heap->spans) < 0 ||
          units_back(&heap->units, unit, 1, false) < 0)) {
         units_give(&heap->units, unit);
@@ -246,6 +246,15 @@ void *span_take(struct heap *heap, size_t size, void **place)
     void *block = take_from(self, heap, arena, size, place, true);
     latch_drop(self, &arena->latch);
     return block ? block : take_from_any(self, heap, size, place);
+}
+
+void spans_settle(struct heap *heap)
+{
+    struct thread *self = thread_self();
+    for (unsigned i = 0; i < ARENAS; i++) {
+        arena_lock(self, heap, &heap->arenas[i]);
+        latch_drop(self, &heap->arenas[i].latch);
+    }
 }
 
 void spans_trim(struct heap *heap)

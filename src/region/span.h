@@ -43,6 +43,9 @@ void *span_take(struct heap *heap, size_t size, void **place);
  * 0, or -EINVAL: no block that is handed out starts there. */
 int span_give(struct heap *heap, size_t unit, uint64_t kind, void *block, void **place);
 
+/* Takes and drops each arena's latch, so that what the dead had begun is mended. */
+void spans_settle(struct heap *heap);
+
 /* Gives all empty spans back to the units. */
 void spans_trim(struct heap *heap);
 

@@ -103,11 +103,14 @@ int brood_lock_init(brood_lock *memory, const brood_lock_options *options)
     for (size_t i = 0; options && i < sizeof options->reserved / sizeof *options->reserved; i++)
         if (options->reserved[i])
             return error_set(EINVAL, "brood_lock_init: the options are of a newer brood (reserved[%zu])", i);
+    uint32_t none = 0;
     if (atomic_load(&lock->latch.mark) == LOCK_MARK)
         return error_set(EBUSY, "brood_lock_init: the memory at %p is a lock already", (void *)memory);
     if (!is_zero(memory))
         return refuse(memory, "brood_lock_init");
-    atomic_store(&lock->latch.mark, LOCK_MARK); /* first: killed from here on, we leave a lock without a name */
+    /* First: killed from here on, we leave a lock without a name. */
+    if (!atomic_compare_exchange_strong(&lock->latch.mark, &none, LOCK_MARK))
+        return error_set(EBUSY, "brood_lock_init: the memory at %p has just become a lock", (void *)memory);
     if (options && options->name) {
         size_t size = strlen(options->name) + 1;
         if (!heap_take_into((void **)&lock->name, size)) {
@@ -138,7 +141,12 @@ int brood_lock_fini(brood_lock *memory)
     latch_drop(self, &lock->latch);
     if (lock->name)
         heap_give(lock->name, (void **)&lock->name);
-    memset(lock, 0, sizeof *lock);
+    /* The mark last: killed before it, we leave a free lock. */
+    atomic_store(&lock->latch.version, 0);
+    atomic_store(&lock->latch.cpu, 0);
+    atomic_store(&lock->latch.owner, 0);
+    lock->latch.next = lock->latch.prev = NULL;
+    atomic_store(&lock->latch.mark, 0);
     return 0;
 }
 
@@ -163,9 +171,11 @@ int brood_lock_acquire(brood_lock *memory, int timeout_ms)
     atomic_store_explicit(&lock->latch.owner, (uint64_t)self->process, memory_order_relaxed);
     latch_hold(self, &lock->latch);
     self->held++;
-    if (taken == LATCH_INHERITED)
+    if (taken == LATCH_INHERITED) {
+        heap_settle();
         error_tell("%s comes from a holder that died, or abandoned it: what it guards may be half written",
                    describe(lock, text));
+    }
     return taken;
 }
 

@@ -37,7 +37,9 @@ int bell_wait(struct thread *self, struct bell *bell, bool (*ready)(void *contex
         }
         bool told = atomic_load_explicit(&thread_deaths_are_told, memory_order_relaxed);
         int64_t nap = told ? deadline : clock_now() + THREAD_NAP;
-        if (futex_sleep(&bell->word, word, nap < deadline ? nap : deadline) == 0)
+        /* If it is true by now the kernel may have woken us for a dead ringer, and us alone. If it is not, nobody else
+         * misses anything. */
+        if (futex_sleep(&bell->word, word, nap < deadline ? nap : deadline) == 0 && ready(context))
             futex_wake(&bell->word, FUTEX_EVERYONE);
     }
     thread_expects(self, NULL);

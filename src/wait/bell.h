@@ -9,6 +9,9 @@
  * Why a sleeper cannot sleep through it: it sleeps only if the word is still what it was when it looked. A ring in
  * between cleared FUTEX_WAITERS and changed the turn; another sleeper may have set FUTEX_WAITERS again, but looks at the
  * thing after that, and if it is true rings itself.
+ *
+ * One duty is left to the bell's owner: whoever reaps a process rings the bells that it may have been at once more. A
+ * ringer killed before it changed the word, with a sleeper stopped just before its sleep, leaves that sleeper to this.
  */
 #ifndef WAIT_BELL_H
 #define WAIT_BELL_H
