@@ -9,7 +9,7 @@
  *   (else EINVAL: the caller was built against a newer brood).
  * - Any thread of any process of the family may call, a signal handler may not, unless a call says otherwise. After
  *   vfork(2) or a raw clone(2) no call is allowed; after fork(2) the child is a new process of the family that owns
- *   nothing of its parent's.
+ *   nothing of its parent's. A thread must not be cancelled (pthread_cancel) inside a call.
  * - "Killed" means any sudden end: SIGKILL, a crash, the OOM killer, _exit.
  */
 #ifndef BROOD_H

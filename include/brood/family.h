@@ -5,7 +5,9 @@
  * whichever process dies. It is left out of core dumps (mlockall(2) does fill it: do not use that with a large limit).
  * A family lives in one PID namespace, and its processes trust each other: brood isolates crashes, it is no sandbox.
  *
- * brood starts no thread, handles no signal, and waits for no child but its own.
+ * brood starts no thread, handles no signal, and waits for no child but its own. It keeps two descriptors: of the
+ * program's file (opened before main, number 100 or above where that can be had) and of the region (200 or above). A
+ * program that closes all descriptors may close them too; it can then spawn no process (EBADF).
  */
 #ifndef BROOD_FAMILY_H
 #define BROOD_FAMILY_H
@@ -26,14 +28,15 @@ typedef enum brood_start {
 } brood_start;
 
 typedef struct brood_init_options {
-    const char *name;  /* of this process, in messages; NULL: "main" */
+    const char *name;  /* of this process, in messages, cut at 31 bytes; NULL: "main" */
     brood_start start; /* what BROOD_DEFAULT means from now on */
-    size_t limit;      /* bytes of the region, rounded up to 64 KiB; 0: the environment's BROOD_LIMIT (bytes, or with
-                          * K, M or G behind), else the least of 64 GiB, the machine's memory, the memory cgroup's
-                          * limit, RLIMIT_FSIZE and half of RLIMIT_AS (32 MiB under valgrind, whose leak check reads all of it). At least 1 MiB. The
-                          * region is sparse: a large limit costs nothing until it is used */
-    char *const
-        *command; /* arguments, NULL-terminated, that a spawned child is started with; NULL: this process' own */
+    /* Bytes of the region, rounded up to 64 KiB, at least 1 MiB. 0: the environment's BROOD_LIMIT (bytes, or with K, M or
+     * G behind), else the least of 64 GiB, the machine's memory, the memory cgroup's limit, RLIMIT_FSIZE and half of
+     * RLIMIT_AS (32 MiB under valgrind, whose leak check reads all of it). The region is sparse: a large limit costs
+     * nothing until it is used. */
+    size_t limit;
+    /* Arguments, argv[0] first, ended by NULL, that a spawned child is started with; NULL: this process' own. */
+    char *const *command;
     void *reserved[8];
 } brood_init_options;
 
@@ -45,7 +48,7 @@ typedef struct brood_init_options {
  * says which).  ENOMEM: the limits of this process or machine leave no room for the region.  ENOSYS: the kernel has no
  * memfd (before 3.17, or filtered).  EAGAIN: a child of this family that could not be given the region's address.
  * EPERM: started by brood as a child, but its family is gone, or not its own.
- * After a failure every call of brood fails with EINVAL and the sentence of this one. */
+ * After a failure every call of brood, brood_init included, fails with EINVAL and the sentence of this one. */
 BROOD_API int brood_init(const brood_init_options *options);
 
 /* "0.1.0": of the library that runs, which may be newer than this header. */

@@ -9,6 +9,14 @@
  * its holder's death by the kernel, as a rule within a millisecond; where the kernel cannot (before 6.2, in some
  * sandboxes), within 50. A holder that is stopped, not dead, holds the others up.
  *
+ * Mending: compilers may move plain stores about between acquire and release, so what an heir finds half written need
+ * not be the first half. Where the order matters, say so: make "being changed" and "changed" atomic or volatile stores
+ * around the change, as in
+ *     shared->state = CHANGING;  (a volatile or _Atomic field, as the next one)
+ *     ... change ...
+ *     shared->state = GOOD;
+ * and let the one that gets BROOD_INHERITED look at the state first. Every call of brood is a barrier to the compiler.
+ *
  * Never free, unmap or reuse memory that holds a lock which is held or waited for.
  *
  * EINVAL, of every call: the lock is NULL, not in the region, not aligned to 8 bytes, or its memory is neither zeroed
@@ -34,10 +42,11 @@ typedef struct brood_lock_options {
 } brood_lock_options;
 
 /* Makes `lock` a free lock and names it: needed for a name only. Its memory must be zeroed, or a lock's after
- * brood_lock_fini. EBUSY: it is a lock already. ENOMEM: no room for the name. */
+ * brood_lock_fini. EBUSY: it is a lock already: it has been acquired before. ENOMEM: no room for the name. */
 BROOD_API int brood_lock_init(brood_lock *lock, const brood_lock_options *options);
 
-/* Ends its use: the memory is zeroed, and the name freed. NULL is fine. EBUSY: it is held. */
+/* Ends its use: the memory is zeroed, and the name freed. NULL is fine, and so is a lock whose holder died: the news of
+ * that is lost then. EBUSY: it is held. */
 BROOD_API int brood_lock_fini(brood_lock *lock);
 
 /* Takes the lock, waiting up to `timeout_ms` milliseconds (0: only try, BROOD_FOREVER: never give up).

@@ -37,7 +37,8 @@ BROOD_API void brood_free(void *block);
 
 /* As brood_alloc, and the pointer at `place` (a `T **`, itself in the region, that no one else changes meanwhile) set
  * to the block, as one step: a process killed in here leaves either the old pointer and no block, or the block and the
- * pointer to it. The old pointer is not freed. Returns the block.
+ * pointer to it. The old pointer is not freed, so a place is best NULL before: a list's last `next`, or a field
+ * beside its lock where a new node stays until it is linked, and whoever inherits the lock looks first. Returns the block.
  * NULL, EINVAL: place is not in the region, or not aligned as a pointer. ENOMEM as above; the pointer is unchanged. */
 BROOD_API void *brood_alloc_into(void *place, size_t size);
 
@@ -51,9 +52,9 @@ BROOD_API int brood_contains(const void *address);
 /* The heap's state at one moment, in bytes unless said otherwise. */
 typedef struct brood_heap_stats {
     size_t limit;  /* of the region, its own tables included */
-    size_t backed; /* taken from the system so far; not given back yet */
+    size_t backed; /* taken from the system so far: kept for reuse until the family ends */
     size_t used;   /* in blocks handed out, each rounded up to its size class */
-    size_t blocks; /* how many blocks are handed out */
+    size_t blocks; /* how many blocks are handed out, those that brood's own objects use included */
     void *reserved[8];
 } brood_heap_stats;
 

@@ -9,6 +9,10 @@
  * BROOD_LOST, a new keeper and new workers are started by the next or the running call, and the rest goes on. With
  * `retries` a task that ended by a death is run again. Nothing here hangs for a death.
  *
+ * What workers see: forked ones have the program's memory as it was when the pool was created (or its keeper replaced),
+ * spawned ones start afresh. So what tasks are to share, and all that items point to, must lie in the region. A worker
+ * lives on after a task: what that leaves behind (a lock it holds, an open file) stays with the worker.
+ *
  * A pool belongs to the process that created it: calls from another are EPERM. Its threads may share it; their calls
  * are served side by side. Before brood_init every call here fails with EINVAL.
  */
@@ -39,12 +43,13 @@ typedef struct brood_pool_options {
 } brood_pool_options;
 
 typedef struct brood_task_options {
-    size_t chunk;    /* items handed to a worker together; 0: by itself, ever smaller towards the end */
-    int retries;     /* how often an item is run again after its worker died in it; at most 1,000 */
+    size_t chunk; /* items handed to a worker together; 0: by itself, a 64th of each worker's share */
+    int retries; /* how often an item is run again after its worker ended in it, by a death or by exit; at most 1,000 */
     brood_end *ends; /* one an item, filled for all items; NULL: not wanted */
-    void (*progress)(void *context, size_t done, size_t count); /* called in the caller's thread while it waits, at
-                        * most every 100 ms and once at the end; it must not call into the same pool. NULL: none */
-    void *context;                                              /* for progress */
+    /* Called in the caller's thread while it waits, at most every 100 ms, and once at the end; it must not call into the
+     * same pool. NULL: none. */
+    void (*progress)(void *context, size_t done, size_t count);
+    void *context; /* for progress */
     void *reserved[8];
 } brood_task_options;
 

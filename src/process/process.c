@@ -122,8 +122,9 @@ static void discard(brood_process *process)
 void process_reap_left(void)
 {
     int32_t free_now = 0;
-    if (!atomic_load(&wiped->left) || !child_any_ended() ||
-        !atomic_compare_exchange_strong(&wiped->left_busy, &free_now, 1))
+    /* Where the system gives no sign (a status that nobody wants), a look now and then. */
+    bool look = atomic_load(&wiped->left) && (child_any_ended() || atomic_fetch_add(&wiped->left_looks, 1) % 16 == 0);
+    if (!look || !atomic_compare_exchange_strong(&wiped->left_busy, &free_now, 1))
         return;
     brood_process *process = atomic_exchange(&wiped->left, NULL), *next;
     for (; process; process = next) {
