@@ -37,8 +37,9 @@ enum {
 
 /* Shared by the processes of one point, not in the region: an operation may be the region's very first. */
 struct ground {
-    void **place; /* in the region */
-    void *block;  /* what the operation frees, or what it must not lose */
+    void **place;     /* in the region */
+    brood_lock *lock; /* of the place, where the operation takes it */
+    void *block;      /* what the operation frees, or what it must not lose */
     char *kin[KIN];
     _Atomic int kin_used, kin_freed;
     char *held[HELD];
@@ -49,12 +50,12 @@ struct act {
     size_t size;
     void (*before)(struct ground *ground, size_t size); /* the victim's preparations; NULL: none at all */
     void (*act)(struct ground *ground, size_t size);
-    int least, most;     /* by how many the number of blocks may change */
-    bool place;          /* the pointer at place tells by how many, exactly... */
-    bool place_may_lose; /* ... or a block too few is given back */
-    bool cold;           /* nothing was ever allocated before */
-    bool refused;        /* the heap is full */
-    int repair;          /* kill a first victim after so many hundredths of the operation, and `act` by a second... */
+    int least, most; /* by how many the number of blocks may change */
+    bool place;      /* the pointer at place tells by how many, exactly... */
+    bool locked;     /* the pointer is changed under a lock; who gets that then takes the pointer away */
+    bool cold;       /* nothing was ever allocated before */
+    bool refused;    /* the heap is full */
+    int repair;      /* kill a first victim after so many hundredths of the operation, and `act` by a second... */
     void (*mend)(struct ground *ground, size_t size); /* ... is this */
 };
 
@@ -89,6 +90,7 @@ static void prepare(struct ground *ground, size_t size)
     for (int i = 0; i < KIN; i++)
         ground->kin[i] = filled(SMALL, KIN_BYTE);
     ground->place = brood_alloc(sizeof *ground->place);
+    ground->lock = brood_alloc(sizeof *ground->lock);
 }
 
 static void before_block(struct ground *ground, size_t size)
@@ -188,6 +190,23 @@ static void act_free_from(struct ground *ground, size_t size)
     brood_free_from(ground->place);
 }
 
+static void act_alloc_into_locked(struct ground *ground, size_t size)
+{
+    if (brood_lock_acquire(ground->lock, BROOD_FOREVER) < 0)
+        abort();
+    brood_alloc_into(ground->place, size);
+    brood_lock_release(ground->lock);
+}
+
+static void act_free_from_locked(struct ground *ground, size_t size)
+{
+    (void)size;
+    if (brood_lock_acquire(ground->lock, BROOD_FOREVER) < 0)
+        abort();
+    brood_free_from(ground->place);
+    brood_lock_release(ground->lock);
+}
+
 static void mend_by_free(struct ground *ground, size_t size)
 {
     (void)size;
@@ -277,7 +296,6 @@ static void check_account(struct scene *scene, size_t before)
     if (act->place) {
         bool set = *ground->place;
         least = most = ground->block ? (set ? 0 : -1) : (set ? 1 : 0);
-        most += act->place_may_lose && !set;
         least -= act->repair ? 1 : 0; /* what the repairer was to free */
     }
     if (change < least || change > most)
@@ -291,6 +309,21 @@ static void check_account(struct scene *scene, size_t before)
             point_fault(scene->point, POINT_TORN, "the block that the pointer leads to is not as it was");
         free_well(scene, *ground->place, "the founder");
     }
+}
+
+/* What an heir may do at once: it has the lock, so the pointer is its own, and the heap must have made up its mind. */
+static void *take_away(struct scene *scene)
+{
+    struct ground *ground = scene->ground;
+    if (brood_lock_acquire(ground->lock, SURVIVOR_MS) < 0) {
+        point_fault(scene->point, POINT_STUCK, "the heir does not get the lock: %s", brood_error());
+        return NULL;
+    }
+    void *taken = *ground->place;
+    *ground->place = NULL;
+    if (brood_lock_release(ground->lock) < 0)
+        point_fault(scene->point, POINT_TORN, "the heir cannot release: %s", brood_error());
+    return taken;
 }
 
 static void run_victim(void *context)
@@ -367,6 +400,7 @@ static void run(struct point *point)
     if (point->mode == POINT_PAUSED)
         point_go_on(point, &victim);
     point_kill(point, &victim);
+    void *taken = scene.act->locked ? take_away(&scene) : NULL;
     if (sleeper > 0)
         point_join(point, sleeper, "a sleeper", SURVIVOR_MS);
     if (point->index % 2) /* the heap's own walk repairs too: who comes first alternates */
@@ -375,6 +409,8 @@ static void run(struct point *point)
     if (newcomer > 0)
         point_join(point, newcomer, "a newcomer", SURVIVOR_MS);
     check_heap(&scene);
+    if (scene.act->locked)
+        *scene.ground->place = taken;
     check_account(&scene, stats.blocks);
     use(&scene, "the founder");
     check_heap(&scene);
@@ -402,9 +438,15 @@ const struct operation heap_operations[] = {
     { "alloc_into", "48 bytes and the pointer", run,
       ACT(.size = SMALL, .before = prepare, .act = act_alloc_into, .place = true), .modes = ALL_MODES, .whole = true,
       .last = 1, .switches = 1 },
+    { "alloc_into_locked", "the same under a lock, whose heir takes the pointer away", run,
+      ACT(.size = SMALL, .before = prepare, .act = act_alloc_into_locked, .place = true, .locked = true),
+      .modes = AWAKE_ONLY, .whole = true, .last = 1, .switches = 1 },
+    { "free_from_locked", "48 bytes and the pointer under a lock, whose heir takes the pointer away", run,
+      ACT(.size = SMALL, .before = before_placed, .act = act_free_from_locked, .place = true, .locked = true),
+      .modes = AWAKE_ONLY, .whole = true, .last = -1, .switches = 1 },
     { "alloc_into_large", "100 KiB and the pointer", run,
-      ACT(.size = LARGE, .before = prepare, .act = act_alloc_into, .place = true, .place_may_lose = true),
-      .modes = ALL_MODES, .last = 1, .switches = 1 },
+      ACT(.size = LARGE, .before = prepare, .act = act_alloc_into, .place = true), .modes = ALL_MODES, .last = 1,
+      .switches = 1 },
     { "free_small", "48 bytes", run, ACT(.size = SMALL, .before = before_block, .act = act_free, .least = -1),
       .modes = ALL_MODES, .whole = true, .last = -1, .switches = 1 },
     { "free_remote", "48 bytes that another process allocated", run,
@@ -422,8 +464,8 @@ const struct operation heap_operations[] = {
       ACT(.size = SMALL, .before = before_placed, .act = act_free_from, .place = true), .modes = ALL_MODES,
       .whole = true, .last = -1, .switches = 1 },
     { "free_from_large", "100 KiB and the pointer", run,
-      ACT(.size = LARGE, .before = before_placed, .act = act_free_from, .place = true, .place_may_lose = true),
-      .modes = ALL_MODES, .last = -1, .switches = 1 },
+      ACT(.size = LARGE, .before = before_placed, .act = act_free_from, .place = true), .modes = ALL_MODES, .last = -1,
+      .switches = 1 },
     { "repair_into_50", "repair after alloc_into died half way", run,
       ACT(.size = SMALL, .before = prepare, .act = act_alloc_into, .place = true, .repair = 50, .mend = mend_by_free),
       .modes = ALL_MODES, .any_result = true },
