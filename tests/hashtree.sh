@@ -278,7 +278,11 @@ if run 0 --help && grep -q '^Usage: hashtree ' "$out" && [ ! -s "$err" ]; then
 else
     fail "--help" "status $status"
 fi
-if run 0 --version && grep -q '^hashtree.* [0-9]' "$out"; then pass "--version"; else fail "--version" "status $status"; fi
+if run 0 --version && grep -q '^hashtree.* [0-9]' "$out"; then
+    pass "--version"
+else
+    fail "--version" "status $status"
+fi
 
 # refuses NAME TEXT: the last command's $status is 1 and TEXT is on standard error.
 refuses()
@@ -331,7 +335,7 @@ sum=$(head -c 64 "$temporary/three")
     done
 } | LC_ALL=C sort >"$expected"
 
-if command -v script >/dev/null; then
+if command -v script >/dev/null && [ -e /dev/ptmx ]; then
     TERM=xterm timeout 60 script -qec "'$hashtree' -j 1 '$long' >'$out'" /dev/null >"$err" </dev/null
     erase=$(printf '\r\033[K')
     if ! grep -q 'iB/s' "$err"; then
@@ -342,7 +346,7 @@ if command -v script >/dev/null; then
         same_lines "progress"
     fi
 else
-    skip "progress" "there is no script(1)"
+    skip "progress" "there is no script(1), or no pseudo-terminal"
 fi
 
 # ---- killed in the middle ----

@@ -80,9 +80,8 @@ static void *meddle(void *arg)
     CHECK_RESULT(brood_lock_init(&guarded->lock, NULL), -EBUSY);
     CHECK_RESULT(brood_lock_acquire(&guarded->lock, -2), -EINVAL);
     CHECK_RESULT(brood_lock_acquire(&guarded->lock, INT_MIN), -EINVAL);
-    long long start = now_ms();
     CHECK_RESULT(brood_lock_acquire(&guarded->lock, 0), -ETIMEDOUT);
-    start = now_ms();
+    long long start = now_ms();
     CHECK_RESULT(brood_lock_acquire(&guarded->lock, 60), -ETIMEDOUT);
     CHECK(now_ms() - start >= 59);
     CHECK(now_ms() - start < 5000);
@@ -197,10 +196,11 @@ static void no_locks(void)
         check_no_lock(memory);
     }
     /* a text where the lock should be */
+    static const char text[] = "this is no lock at all";
     memset(memory, 0, 256);
-    strcpy((char *)memory, "this is no lock at all");
+    memcpy(memory, text, sizeof text);
     check_no_lock(memory);
-    CHECK_STR((char *)memory, "this is no lock at all");
+    CHECK_STR((char *)memory, text);
     brood_free(memory);
 }
 

@@ -51,7 +51,7 @@ static int run_item(const void *in, void *out)
             kill(getpid(), SIGKILL);
             break;
         case FAULT:
-            *(volatile int *)(uintptr_t)(run + 16) = 1; /* a true one, in the first page */
+            *(volatile char *)(uintptr_t)(run + 16) = 1; /* a true one, in the first page */
             break;
         default:
             break;

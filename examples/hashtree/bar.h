@@ -14,7 +14,8 @@ bool bar_open(void);
 /* Erases it for good. */
 void bar_close(void);
 
-/* So many bytes more are to be done. `all`: it is known now that there will be no more, so the time left can be told. */
+/* So many bytes more are to be done. `all`: it is known now that there will be no more, so the time left can be told.
+ * */
 void bar_expect(uint64_t bytes, bool all);
 
 /* So many bytes more are done (negative: fewer than was said). Draws, at most ten times a second. */

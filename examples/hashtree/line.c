@@ -1,7 +1,8 @@
 /* line.c: sha256sum's format and safe names.
  *
  * sha256sum(1) begins a line with a backslash when its name contains a backslash, newline or carriage return, and
- * writes these as \\, \n and \r; all other bytes stand for themselves, so that `sha256sum --check` finds the file again.
+ * writes these as \\, \n and \r; all other bytes stand for themselves, so that `sha256sum --check` finds the file
+ * again.
  */
 #include "line.h"
 

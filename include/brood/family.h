@@ -30,8 +30,8 @@ typedef enum brood_start {
 typedef struct brood_init_options {
     const char *name;  /* of this process, in messages, cut at 31 bytes; NULL: "main" */
     brood_start start; /* what BROOD_DEFAULT means from now on */
-    /* Bytes of the region, rounded up to 64 KiB, at least 1 MiB. 0: the environment's BROOD_LIMIT (bytes, or with K, M or
-     * G behind), else the least of 64 GiB, the machine's memory, the memory cgroup's limit, RLIMIT_FSIZE and half of
+    /* Bytes of the region, rounded up to 64 KiB, at least 1 MiB. 0: the environment's BROOD_LIMIT (bytes, or with K, M
+     * or G behind), else the least of 64 GiB, the machine's memory, the memory cgroup's limit, RLIMIT_FSIZE and half of
      * RLIMIT_AS (32 MiB under valgrind, whose leak check reads all of it). The region is sparse: a large limit costs
      * nothing until it is used. */
     size_t limit;

@@ -38,8 +38,9 @@ BROOD_API void brood_free(void *block);
 /* As brood_alloc, and the pointer at `place` (a `T **`, itself in the region, that no one else changes meanwhile) set
  * to the block, as one step: a process killed in here leaves either the old pointer and no block, or the block and the
  * pointer to it. The old pointer is not freed, so a place is best NULL before: a list's last `next`, or a field
- * beside its lock where a new node stays until it is linked, and whoever inherits the lock looks first. Returns the block.
- * NULL, EINVAL: place is not in the region, or not aligned as a pointer. ENOMEM as above; the pointer is unchanged. */
+ * beside its lock where a new node stays until it is linked, and whoever inherits the lock looks first. Returns the
+ * block. NULL, EINVAL: place is not in the region, or not aligned as a pointer. ENOMEM as above; the pointer is
+ * unchanged. */
 BROOD_API void *brood_alloc_into(void *place, size_t size);
 
 /* Frees the block that the pointer at `place` (as above) points to and sets the pointer to NULL, as one step.

@@ -46,8 +46,8 @@ typedef struct brood_task_options {
     size_t chunk; /* items handed to a worker together; 0: by itself, a 64th of each worker's share */
     int retries; /* how often an item is run again after its worker ended in it, by a death or by exit; at most 1,000 */
     brood_end *ends; /* one an item, filled for all items; NULL: not wanted */
-    /* Called in the caller's thread while it waits, at most every 100 ms, and once at the end; it must not call into the
-     * same pool. NULL: none. */
+    /* Called in the caller's thread while it waits, at most every 100 ms, and once at the end; it must not call into
+     * the same pool. NULL: none. */
     void (*progress)(void *context, size_t done, size_t count);
     void *context; /* for progress */
     void *reserved[8];

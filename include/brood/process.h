@@ -48,8 +48,8 @@ typedef struct brood_process_options {
  * spawn: the child is this very program, even if its file was replaced or removed meanwhile; it ends by exit. `target`
  * must be a function of the program or of a library it was started with, `static` ones included.
  *
- * Returns the handle; yours to brood_process_close. It takes one descriptor (close-on-exec) where the kernel has pidfds, and
- * one more when a thread other than the program's first starts it.
+ * Returns the handle; yours to brood_process_close. It takes one descriptor (close-on-exec) where the kernel has
+ * pidfds, and one more when a thread other than the program's first starts it.
  * NULL, EINVAL: target is NULL; arg is not in the region with size 0, or NULL with another; bad options; spawn of a
  * function in no module (a nested function, generated code).  ENOENT: spawn of a function in a library that was loaded
  * later (dlopen): the child would not have it.  EAGAIN: the system's or the user's limit of processes, or the family's

@@ -24,7 +24,8 @@ enum {
 
 /* One sentence, without a newline, about this thread's last result that was not 0: what, which object by its name,
  * and why. Never NULL; "" before the first such result; untouched by calls that return 0. A call that is given NULL
- * for an object, as a rule because the call that should have made it failed, adds the sentence of that. The text is the thread's own, good until its next failure. */
+ * for an object, as a rule because the call that should have made it failed, adds the sentence of that. The text is
+ * the thread's own, good until its next failure. */
 BROOD_API const char *brood_error(void);
 
 #ifdef __cplusplus

@@ -8,8 +8,8 @@ int error_set(int code, const char *sentence, ...) __attribute__((format(printf,
 /* Keeps the sentence of something that succeeded but has to be told. */
 void error_tell(const char *sentence, ...) __attribute__((format(printf, 1, 2)));
 
-/* For an object that is NULL, very likely since the call that should have made it failed: says so, and adds the sentence
- * of that earlier failure. -EINVAL. */
+/* For an object that is NULL, very likely since the call that should have made it failed: says so, and adds the
+ * sentence of that earlier failure. -EINVAL. */
 int error_null(const char *call, const char *what);
 
 #endif

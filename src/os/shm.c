@@ -22,7 +22,8 @@
 #endif
 
 /* Address space that is free in every process of a program, whatever its build: below the lowest address of
- * position-independent programs, above heaps of others, and left alone by the sanitizers' shadows. One line a machine. */
+ * position-independent programs, above heaps of others, and left alone by the sanitizers' shadows. One line a machine.
+ * */
 #if defined(__x86_64__)
 static const uintptr_t shm_lowest = 0x550000000000, shm_highest = 0x555500000000;
 #elif defined(__aarch64__)
@@ -74,7 +75,7 @@ void *shm_map(int fd, size_t size, void *base, int *failed)
     void *map = base ? map_at(fd, size, base) : NULL;
     uint64_t places = size < shm_highest - shm_lowest ? (shm_highest - shm_lowest - size) / SHM_ALIGN : 0;
     errno = base ? errno : places ? EEXIST : ENOMEM;
-    for (int tries = 0; !base && !map && errno == EEXIST && tries < 64; tries++) {
+    for (int tries = 0; !base && !map && places && errno == EEXIST && tries < 64; tries++) {
         uint64_t random;
         if (getrandom(&random, sizeof random, GRND_NONBLOCK) != sizeof random)
             random = (uintptr_t)&random ^ (uint64_t)getpid() << 20;

@@ -91,9 +91,11 @@ static inline void thread_expects(struct thread *self, _Atomic uint32_t *word)
 static inline void thread_enlist(struct thread *self, struct robust_word *held)
 {
     struct robust_list *first = self->head->list.next;
-    held->next = first;
-    held->prev = &self->head->list;
-    ((void **)(void *)((uintptr_t)first & ~(uintptr_t)1))[-1] = &held->next;
+    /* Single stores: someone may be looking at the memory as a whole, to see whether it is a lock. */
+    __atomic_store_n(&held->next, (void *)first, __ATOMIC_RELAXED);
+    __atomic_store_n(&held->prev, (void *)&self->head->list, __ATOMIC_RELAXED);
+    void **entry = (void **)(void *)((uintptr_t)first & ~(uintptr_t)1); /* never NULL: of an empty list its head */
+    entry[-1] = &held->next; /* NOLINT(clang-analyzer-core.NullDereference) */
     atomic_signal_fence(memory_order_seq_cst);
     *(void *volatile *)&self->head->list.next = &held->next;
 }

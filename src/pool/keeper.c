@@ -1,8 +1,8 @@
 /* pool/keeper.c: the keeper: a single-threaded process that is its workers' parent.
  *
- * It holds the pool's duty words for its life, on which callers sleep: if it dies the kernel wakes them, the workers die
- * with it (PR_SET_PDEATHSIG, which can be trusted under a parent with one thread), and the caller starts another keeper,
- * which first settles what the old one's workers were at.
+ * It holds the pool's duty words for its life, on which callers sleep: if it dies the kernel wakes them, the workers
+ * die with it (PR_SET_PDEATHSIG, which can be trusted under a parent with one thread), and the caller starts another
+ * keeper, which first settles what the old one's workers were at.
  */
 #include "os/child.h"
 #include "os/clock.h"
@@ -224,8 +224,11 @@ int keeper_main(void *arg)
     begin(pool);
     keeper.processes = calloc(pool->count, sizeof *keeper.processes);
     keeper.polled = calloc(pool->count + 1, sizeof *keeper.polled);
-    if (!keeper.processes || !keeper.polled)
+    if (!keeper.processes || !keeper.polled) {
+        free(keeper.processes);
+        free(keeper.polled);
         return brood_fail(ENOMEM, "no memory for a keeper of %u workers", pool->count);
+    }
     for (uint32_t i = 0; i <= pool->count; i++)
         keeper.polled[i] = (struct pollfd){ .fd = -1, .events = POLLIN };
     keeper.polled[0].fd = child_pidfd(pool->creator);

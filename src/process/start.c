@@ -41,9 +41,15 @@ int start_command(char *const *command)
     char **copy = command ? calloc(count + 1, sizeof *copy) : NULL;
     if (command && !copy)
         return -ENOMEM;
-    for (size_t i = 0; i < count; i++)
-        if (!(copy[i] = strdup(command[i])))
+    for (size_t i = 0; i < count; i++) {
+        copy[i] = strdup(command[i]);
+        if (!copy[i]) {
+            while (i-- > 0)
+                free(copy[i]);
+            free(copy);
             return -ENOMEM;
+        }
+    }
     start_arguments = copy; /* for the process' life, as its own arguments are */
     return 0;
 }

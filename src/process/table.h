@@ -33,8 +33,8 @@ struct slot {
     _Atomic uint64_t claim; /* generation << 32 | pid of its starter (its own, if nobody started it); 0: free */
     _Atomic int32_t pid;    /* 0 until it exists */
     _Atomic int32_t began;  /* 1: the process has found itself here */
-    /* GATE_SHUT by the starter until it has the child's pidfd, so that no foreign wait can free the pid before that. The
-     * child waits here first of all, by GATE_WAITED. */
+    /* GATE_SHUT by the starter until it has the child's pidfd, so that no foreign wait can free the pid before that.
+     * The child waits here first of all, by GATE_WAITED. */
     _Atomic uint32_t gate;
     struct ticket *ticket; /* what it is to do: its block goes with the slot */
     char name[SLOT_NAME];

@@ -1,7 +1,7 @@
 /* region/intent.h: what lets a block and the pointer to it change as one.
  *
- * Whoever is about to change both leaves an intent beside the latch it holds. If it dies in the middle, whoever inherits
- * the latch sees from the pointer whether the change had happened, and if not takes the block's half back.
+ * Whoever is about to change both leaves an intent beside the latch it holds. If it dies in the middle, whoever
+ * inherits the latch sees from the pointer whether the change had happened, and if not takes the block's half back.
  */
 #ifndef REGION_INTENT_H
 #define REGION_INTENT_H

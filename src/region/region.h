@@ -32,8 +32,8 @@ struct region {
 /* NULL until this process is in a family. */
 extern struct region *region;
 
-/* Founds one: maps it, keeps `table_size` bytes for the table, lays out the heap. NULL with errno and a sentence. Nobody
- * else sees it before region_publish. */
+/* Founds one: maps it, keeps `table_size` bytes for the table, lays out the heap. NULL with errno and a sentence.
+ * Nobody else sees it before region_publish. */
 struct region *region_found(size_t size, size_t table_size);
 void region_publish(struct region *found);
 

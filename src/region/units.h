@@ -16,8 +16,8 @@
 #define UNIT ((size_t)1 << 16)
 #define UNIT_SHIFT 16
 
-/* A unit's kind: the low byte says what, the rest is of that. KIND_MAKING is a large block that its maker has not got yet
- * (it is being backed and cleared, without the latch): free again if that thread is gone. */
+/* A unit's kind: the low byte says what, the rest is of that. KIND_MAKING is a large block that its maker has not got
+ * yet (it is being backed and cleared, without the latch): free again if that thread is gone. */
 enum { KIND_FREE = 0, KIND_SPAN = 1, KIND_LARGE = 2, KIND_MAKING = 3 };
 
 struct units {

@@ -15,8 +15,8 @@
 #define LOCK_MARK 0x6b636f6cu /* "lock": in latch.mark, once it is known that the memory is a lock */
 #define LOCK_MOST 1024        /* a thread may hold: the kernel looks at 2,048 entries of its list, not all brood's */
 
-/* What lies in a brood_lock. latch: see os/thread.h and wait/latch.h; its `owner` is the pid of the last holder, written
- * by the holder once it has it, for EPERM and messages. name: set by init before the lock is shared. */
+/* What lies in a brood_lock. latch: see os/thread.h and wait/latch.h; its `owner` is the pid of the last holder,
+ * written by the holder once it has it, for EPERM and messages. name: set by init before the lock is shared. */
 struct lock {
     struct robust_word latch;
     char *name; /* a block of the region, or NULL */
@@ -71,7 +71,8 @@ static inline bool is_place(const brood_lock *memory)
     return region_holds(memory, sizeof *memory) && (uintptr_t)memory % sizeof(uint64_t) == 0;
 }
 
-/* A lock that nobody has used yet: it is left as it is where nothing is to be changed, so that it can still be named. */
+/* A lock that nobody has used yet: it is left as it is where nothing is to be changed, so that it can still be named.
+ * */
 static bool is_unused(const brood_lock *memory)
 {
     return is_place(memory) && is_zero(memory);

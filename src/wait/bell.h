@@ -1,14 +1,14 @@
 /* wait/bell.h: sleeping until something is true that another process makes true.
  *
- * What sleepers of one bell wait for is the same for all of them, and can be read off shared memory at any time (a level,
- * not an edge). The bell is one word: FUTEX_WAITERS if someone may sleep, and a turn bit that changes with each ring; the
- * rest is 0, so that the kernel rings for a ringer that is killed between making the thing true and the wake
- * (os/thread.h). A ring wakes all. The kernel, ringing for the dead, wakes one, so each who wakes rings for the rest once
- * more.
+ * What sleepers of one bell wait for is the same for all of them, and can be read off shared memory at any time (a
+ * level, not an edge). The bell is one word: FUTEX_WAITERS if someone may sleep, and a turn bit that changes with each
+ * ring; the rest is 0, so that the kernel rings for a ringer that is killed between making the thing true and the wake
+ * (os/thread.h). A ring wakes all. The kernel, ringing for the dead, wakes one, so each who wakes rings for the rest
+ * once more.
  *
  * Why a sleeper cannot sleep through it: it sleeps only if the word is still what it was when it looked. A ring in
- * between cleared FUTEX_WAITERS and changed the turn; another sleeper may have set FUTEX_WAITERS again, but looks at the
- * thing after that, and if it is true rings itself.
+ * between cleared FUTEX_WAITERS and changed the turn; another sleeper may have set FUTEX_WAITERS again, but looks at
+ * the thing after that, and if it is true rings itself.
  *
  * One duty is left to the bell's owner: whoever reaps a process rings the bells that it may have been at once more. A
  * ringer killed before it changed the word, with a sleeper stopped just before its sleep, leaves that sleeper to this.
