@@ -46,13 +46,9 @@ char *brood_strdup(const char *text)
     return copy ? memcpy(copy, text, size) : no_memory(size);
 }
 
-/* errno is how brood_free fails: it stays as it was otherwise. */
 static void give(const char *call, void *block, void **place)
 {
-    int before = errno;
-    bool given = !block || (region_contains(block) && heap_give(block, place) == 0);
-    errno = before;
-    if (!given)
+    if (block && (!region_contains(block) || heap_give(block, place) < 0))
         error_set(EINVAL, "%s: no block that is handed out begins at %p", call, block);
 }
 

@@ -116,7 +116,7 @@ void region_refuse(const char *sentence)
     snprintf(region_refusal, sizeof region_refusal, "%s", sentence);
 }
 
-int region_enter(void)
+int region_refused(void)
 {
-    return region ? 0 : error_set(EINVAL, "%s", region_refusal);
+    return error_set(EINVAL, "%s", region_refusal);
 }

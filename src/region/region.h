@@ -53,7 +53,11 @@ int region_descriptor(void);
 void region_refuse(const char *sentence);
 
 /* Every public call's first step. 0; -EINVAL, with the sentence of the failed brood_init, or that there was none. */
-int region_enter(void);
+int region_refused(void);
+static inline int region_enter(void)
+{
+    return region ? 0 : region_refused();
+}
 
 static inline bool region_contains(const void *address)
 {

@@ -170,6 +170,7 @@ int brood_lock_acquire(brood_lock *memory, int timeout_ms)
         return error_set(ETIMEDOUT, "%s is held by process %d still, after %d ms", describe(lock, text),
                          (int)atomic_load(&lock->latch.owner), timeout_ms);
     atomic_store_explicit(&lock->latch.owner, (uint64_t)self->process, memory_order_relaxed);
+    spin_publish(&lock->latch.cpu); /* latches inside brood do not: they are held for less than it costs to ask */
     latch_hold(self, &lock->latch);
     self->held++;
     if (taken == LATCH_INHERITED) {

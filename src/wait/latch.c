@@ -48,7 +48,6 @@ int latch_take_slowly(struct thread *self, struct robust_word *latch, int64_t de
             uint32_t was = word;
             if (!atomic_compare_exchange_strong(&latch->word, &was, self->id | (word & FUTEX_WAITERS)))
                 continue;
-            spin_publish(&latch->cpu);
             return word & FUTEX_OWNER_DIED ? LATCH_INHERITED : LATCH_CLEAN;
         }
         if (!in_time) {

@@ -35,7 +35,6 @@ static inline int latch_take(struct thread *self, struct robust_word *latch, int
     if (!atomic_compare_exchange_strong_explicit(&latch->word, &nobody, self->id, memory_order_acquire,
                                                  memory_order_relaxed))
         return latch_take_slowly(self, latch, deadline);
-    spin_publish(&latch->cpu);
     return LATCH_CLEAN;
 }
 
