@@ -13,5 +13,7 @@ write_basic_package_version_file("${PROJECT_BINARY_DIR}/brood-config-version.cma
 install(FILES "${PROJECT_BINARY_DIR}/brood-config.cmake" "${PROJECT_BINARY_DIR}/brood-config-version.cmake"
     DESTINATION "${package_dir}")
 
+# Relative to where the file lies, so that `cmake --install --prefix` may choose another place than the configuration.
+file(RELATIVE_PATH BROOD_PC_TO_PREFIX "/prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/prefix")
 configure_file("${PROJECT_SOURCE_DIR}/cmake/brood.pc.in" "${PROJECT_BINARY_DIR}/brood.pc" @ONLY)
 install(FILES "${PROJECT_BINARY_DIR}/brood.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")

@@ -388,6 +388,22 @@ static bool is_chosen(const char *name, char *const *chosen)
     return false;
 }
 
+/* Whether every name given begins some operation's. */
+static bool all_known(char *const *chosen)
+{
+    for (; *chosen; chosen++) {
+        bool known = strncmp("storm", *chosen, strlen(*chosen)) == 0;
+        for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
+            for (const struct operation *operation = tables[t]; operation->name; operation++)
+                known |= strncmp(operation->name, *chosen, strlen(*chosen)) == 0;
+        if (!known) {
+            fprintf(stderr, "crashlab: no operation '%s'; --list names them\n", *chosen);
+            return false;
+        }
+    }
+    return true;
+}
+
 static int list(void)
 {
     for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
@@ -452,6 +468,8 @@ int main(int argc, char **argv)
             return letter == 'h' ? usage(stdout, 0) : usage(stderr, 2);
     }
     char *const *chosen = argv + optind;
+    if (!all_known(chosen))
+        return 2;
     size_t path_size = sizeof(step_path) + PATH_ROOM * sizeof(step_place);
     struct point *point = mmap(NULL, sizeof *point, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     step_path *path = mmap(NULL, path_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

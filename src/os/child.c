@@ -281,6 +281,11 @@ int child_signal(pid_t pid, int pidfd, int signal)
     return result < 0 ? -errno : 0;
 }
 
+void child_adopt_orphans(void)
+{
+    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+}
+
 void child_offer_to_oom_killer(void)
 {
     char text[16] = "";

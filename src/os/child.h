@@ -80,6 +80,9 @@ int child_signal(pid_t pid, int pidfd, int signal);
 /* Has the kernel's OOM killer take this process rather than its parent. Silently nothing where that is not allowed. */
 void child_offer_to_oom_killer(void);
 
+/* From now on orphans of this process' descendants become its children. */
+void child_adopt_orphans(void);
+
 /* Closes every descriptor from 3 on except those of `keep` (sorted or not; -1 is none). */
 void child_close_all_but(const int *keep, int count);
 

@@ -31,6 +31,18 @@ static inline int cpu_current(void)
     return sched_getcpu();
 }
 
+/* Inside a loop that waits for another processor's store: lets this one rest a moment. */
+static inline void cpu_pause(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield" ::: "memory");
+#else
+    __asm__ volatile("" ::: "memory");
+#endif
+}
+
 /* How many processors this process may keep busy at once, at least 1: the least of those online, its affinity mask's
  * and its CPU quota's, rounded up. Reads files: ask once. */
 int cpu_usable(void);

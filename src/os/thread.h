@@ -6,7 +6,7 @@
  * sleeper is woken and the word left alone. That second rule is what lets a wake survive the death of who owed it:
  *
  *   whoever is about to make something true that others sleep for, and whoever sleeps for it, first names the word
- *   (thread_expects), so that the kernel sends the wake if he dies between his step and the next one's.
+ *   (thread_expects), so that the kernel sends the wake if it dies between its step and the next one's.
  *
  * The list is libc's, shared with the program's own robust mutexes: entries are laid out as glibc's, and libc's robust
  * lock and unlock clear the pending entry, so it is set after other locks are taken and not across foreign code.
@@ -44,7 +44,7 @@ struct thread {
     uint32_t id;                   /* gettid(2) */
     struct robust_list_head *head; /* the kernel's; where there is none a dummy, so that nobody need ask */
     unsigned held;                 /* sync/lock.c: locks it holds */
-    unsigned arena;                /* region/heap.c: the arena it last used */
+    unsigned arena;                /* region/span.c: the arena it last used */
     int64_t spin;                  /* wait/spin.h: nanoseconds it may spin, by its experience */
     void *before_dummy;            /* where the list's first entry would have its `prev` */
     struct robust_list_head dummy;

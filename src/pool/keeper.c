@@ -19,7 +19,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -59,7 +58,7 @@ static void begin(struct brood_pool *pool)
     int memory = region_descriptor(), program = program_fd();
     child_close_all_but((const int[]){ memory, program }, 2); /* or a pipe of the creator's would never end */
     child_offer_to_oom_killer();
-    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); /* what a task leaves behind comes here, not to the creator */
+    child_adopt_orphans(); /* what a task leaves behind comes here, not to the creator */
     struct thread *self = thread_self();
     for (int i = 0; i < POOL_JOBS; i++) {
         latch_take(self, &pool->places[i].duty, CLOCK_NEVER);

@@ -36,11 +36,12 @@ static int check(const struct map *map, brood_task *task)
     const brood_task_options *options = map->options;
     if (!task)
         return error_set(EINVAL, "brood_pool_map: task is NULL");
-    if (map->count > 0 && ((map->in_size && !map->in) || (map->out_size && !map->out) || (!map->out_size && map->out)))
-        return error_set(EINVAL, "brood_pool_map: %s has a size of %zu, but is %s",
-                         map->in_size && !map->in ? "in" : "out",
-                         map->in_size && !map->in ? map->in_size : map->out_size,
-                         (map->in_size && !map->in) || !map->out ? "NULL" : "not NULL");
+    if (map->count > 0 && map->in_size && !map->in)
+        return error_set(EINVAL, "brood_pool_map: in is NULL, and its items have %zu bytes", map->in_size);
+    if (map->count > 0 && map->out_size && !map->out)
+        return error_set(EINVAL, "brood_pool_map: out is NULL, and results have %zu bytes", map->out_size);
+    if (map->count > 0 && !map->out_size && map->out)
+        return error_set(EINVAL, "brood_pool_map: out is there, but results have no size");
     if (!map->in_size && map->in && !region_contains(map->in))
         return error_set(EINVAL, "brood_pool_map: in_size is 0 and in %p is not in the region", map->in);
     if (map->count > JOB_ITEMS_MOST)
@@ -283,6 +284,7 @@ static const struct failure *failure_of(const struct job *job, size_t item)
     return failure;
 }
 
+/* An item's attempt is one more than its deaths, unless the last death was its end. */
 static void gather_ends(const struct map *map, bool finished)
 {
     brood_end *ends = map->options ? map->options->ends : NULL;

@@ -40,11 +40,11 @@ static inline void place_set(void **place, void *block)
     atomic_signal_fence(memory_order_seq_cst);
 }
 
-/* Whether the dead one's change had not happened (a take) or had (a give): then the block is nobody's. */
+/* Whether the block is nobody's: the change of the two had begun and the pointer does not lead to the block, be it not yet
+ * (a take) or not any more (a give). */
 static inline bool intent_orphans(const struct intent *intent)
 {
-    bool points = *(void *volatile *)intent->place == intent->block;
-    return intent->work == INTENT_TAKE ? !points : intent->work == INTENT_GIVE && !points;
+    return intent->work != INTENT_NONE && *(void *volatile *)intent->place != intent->block;
 }
 
 #endif

@@ -95,7 +95,7 @@ static void span_unlink(struct heap *heap, struct arena *arena, unsigned rank, c
         heap->spans[span->next - 1].prev = span->prev;
 }
 
-/* Gives a unit of the latched arena back. */
+/* Gives a unit of the latched arena back. The arena is held through the list meanwhile: one word only can be pending. */
 static void arena_give_unit(struct thread *self, struct heap *heap, struct arena *arena, size_t unit)
 {
     latch_hold(self, &arena->latch);
@@ -108,7 +108,7 @@ static void arena_give_unit(struct thread *self, struct heap *heap, struct arena
 /* After a death: the intent, then all that is derived. A span whose maker died before it had pages goes back. */
 static void arena_mend(struct thread *self, struct heap *heap, struct arena *arena)
 {
-    if (arena->intent.work != INTENT_NONE && intent_orphans(&arena->intent)) {
+    if (intent_orphans(&arena->intent)) {
         size_t offset = (size_t)((char *)arena->intent.block - heap->units.first);
         struct span *span = &heap->spans[offset >> UNIT_SHIFT];
         unsigned rank = (unsigned)(atomic_load(&heap->units.kinds[offset >> UNIT_SHIFT]) >> 8 & 0xff);
@@ -210,7 +210,7 @@ static void *take_from(struct thread *self, struct heap *heap, struct arena *are
     return block;
 }
 
-/* Gives back the locked arena's spans that are empty: each keeps one of a class that it used. */
+/* Gives back the locked arena's spans that are empty. */
 static void arena_trim(struct thread *self, struct heap *heap, struct arena *arena)
 {
     for (unsigned rank = 0; rank < SPAN_CLASSES; rank++)

@@ -26,7 +26,7 @@ static void units_mark(struct units *units, size_t unit, size_t count, bool take
 /* After a death: the intent, then all that is derived. */
 static void units_mend(struct units *units)
 {
-    if (units->intent.work != INTENT_NONE && intent_orphans(&units->intent))
+    if (intent_orphans(&units->intent))
         atomic_store(&units->kinds[unit_of(units, units->intent.block)], KIND_FREE);
     intend_no_more(&units->intent);
     memset(units->taken, 0, (units->top + 63) / 64 * sizeof *units->taken);
@@ -66,7 +66,6 @@ static size_t units_find(struct units *units, size_t count)
     return units->count;
 }
 
-/* Takes a run and says what it is; 0, or -ENOMEM. The last store of kinds is what makes it so. */
 void units_give(struct units *units, size_t unit)
 {
     size_t count = kind_units(atomic_load(&units->kinds[unit]));
@@ -88,6 +87,7 @@ static void units_sweep(struct units *units)
     }
 }
 
+/* The last store, to kinds, is what makes it so. */
 int units_take(struct units *units, size_t count, uint64_t kind, size_t *taken)
 {
     size_t unit = units_find(units, count);

@@ -71,8 +71,7 @@ static inline bool is_place(const brood_lock *memory)
     return region_holds(memory, sizeof *memory) && (uintptr_t)memory % sizeof(uint64_t) == 0;
 }
 
-/* A lock that nobody has used yet: it is left as it is where nothing is to be changed, so that it can still be named.
- * */
+/* A lock that nobody has used yet. Calls that change nothing leave it so, and it can still be named. */
 static bool is_unused(const brood_lock *memory)
 {
     return is_place(memory) && is_zero(memory);

@@ -5,8 +5,6 @@
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "a cell's low half is the word");
 
-_Atomic int spin_cpus = 1;
-
 static uint64_t cell_of(uint32_t word, uint32_t version)
 {
     return (uint64_t)version << 32 | word;
@@ -21,11 +19,11 @@ static bool spin_until_free(struct thread *self, struct robust_word *latch)
     int64_t end = clock_now() + self->spin;
     for (unsigned burst = 8;; burst = burst < 512 ? burst * 2 : burst) {
         for (unsigned i = 0; i < burst; i++)
-            spin_pause();
-        bool free = !(atomic_load_explicit(&latch->word, memory_order_relaxed) & FUTEX_TID_MASK);
-        if (free || clock_now() >= end) {
-            spin_learn(self, free);
-            return free;
+            cpu_pause();
+        bool is_free = !(atomic_load_explicit(&latch->word, memory_order_relaxed) & FUTEX_TID_MASK);
+        if (is_free || clock_now() >= end) {
+            spin_learn(self, is_free);
+            return is_free;
         }
     }
 }
@@ -74,9 +72,9 @@ int latch_take_slowly(struct thread *self, struct robust_word *latch, int64_t de
 void latch_drop_slowly(struct robust_word *latch, uint32_t left)
 {
     uint64_t cell = atomic_load(&latch->cell), dropped;
-    do
+    do {
         dropped = cell_of((cell & FUTEX_WAITERS) | left, (uint32_t)(cell >> 32) + 1);
-    while (!atomic_compare_exchange_weak(&latch->cell, &cell, dropped));
+    } while (!atomic_compare_exchange_weak(&latch->cell, &cell, dropped));
     /* Killed from here to the wake: the word is pending and its id part 0, so the kernel wakes one in our place. */
     if (dropped & FUTEX_WAITERS && futex_wake(&latch->word, 1) == 0)
         atomic_compare_exchange_strong(&latch->cell, &dropped, dropped & ~(uint64_t)FUTEX_WAITERS);

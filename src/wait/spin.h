@@ -1,6 +1,6 @@
 /* wait/spin.h: whether and how long to spin before sleeping.
  *
- * Two running processes exchange a word in half a microsecond; a wake through the kernel costs some 33. So a short spin
+ * Two running processes exchange a word in 0.5 µs; a wake through the kernel costs some 33 µs. So a short spin
  * pays, but only while the one waited for runs, and it cannot run on the waiter's own CPU. Whoever owes something says
  * where it was last seen to run (one store); whoever waits compares. The budget is at most the cost of one wake, halves
  * when it was spent in vain and doubles when it paid.
@@ -15,19 +15,8 @@
 #define SPIN_MOST 33000 /* ns: one wake */
 #define SPIN_LEAST 500  /* ns: enough to learn that times have changed */
 
-/* CPUs this process may use, read once: with one, or with a quota that a spin would eat, nobody spins. */
+/* CPUs this process may use, read once (wait/spin.c): with one, or with a quota that a spin would eat, nobody spins. */
 extern _Atomic int spin_cpus;
-
-static inline void spin_pause(void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("yield" ::: "memory");
-#else
-    atomic_signal_fence(memory_order_seq_cst);
-#endif
-}
 
 /* Says where the caller runs, in a word that who waits for it can read. */
 static inline void spin_publish(_Atomic uint32_t *cpu)

@@ -1,0 +1,76 @@
+#!/bin/sh
+# install.sh BUILD_DIR: what README says of use: its program is compiled against an installed brood by pkg-config, and
+# against the package and the sources by CMake, and prints what it should.
+set -u
+
+build=${1:?usage: install.sh BUILD_DIR}
+root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
+if grep -q '^BROOD_SANITIZE:[A-Z]*=.' "$build/CMakeCache.txt"; then
+    echo "a sanitizer's library is not for installing"
+    exit 77
+fi
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+trap 'exit 1' HUP INT TERM
+passed=0
+failed=0
+
+expected='1
+4
+9
+16
+25'
+
+# says NAME COMMAND...: the command prints what the program should.
+says()
+{
+    name=$1
+    shift
+    if printed=$("$@" 2>"$scratch/errors") && [ "$printed" = "$expected" ]; then
+        echo "ok $name"
+        passed=$((passed + 1))
+    else
+        echo "FAILED $name: it printed '$printed'"
+        cat "$scratch/log" "$scratch/errors"
+        failed=$((failed + 1))
+    fi
+}
+
+# The first block of C in README is a whole program.
+awk '/^```c$/ { inside = 1; next } /^```$/ { if (inside) exit } inside' "$root/README.md" >"$scratch/program.c"
+cmake --install "$build" --prefix "$scratch/usr" >"$scratch/log" 2>&1
+pc=$(find "$scratch/usr" -name brood.pc)
+compiler=$(sed -n 's/^CMAKE_C_COMPILER:[A-Z]*=//p' "$build/CMakeCache.txt")
+
+if command -v pkg-config >/dev/null; then
+    # shellcheck disable=SC2046 # several words are meant
+    "$compiler" -std=c11 -Wall -Wextra -Wpedantic -Werror "$scratch/program.c" -o "$scratch/by-pkg-config" \
+        $(PKG_CONFIG_PATH=$(dirname "$pc") pkg-config --cflags --libs brood) >"$scratch/log" 2>&1
+    says "pkg-config" env LD_LIBRARY_PATH="$(dirname "$(dirname "$pc")")" "$scratch/by-pkg-config"
+else
+    echo "skipped pkg-config: it is not installed"
+fi
+
+# by_cmake NAME TARGET LINE: a project of three lines, with that one to find brood.
+by_cmake()
+{
+    mkdir -p "$scratch/$1"
+    {
+        echo 'cmake_minimum_required(VERSION 3.25)'
+        echo 'project(user LANGUAGES C)'
+        echo "$3"
+        echo "add_executable(program $scratch/program.c)"
+        echo "target_link_libraries(program PRIVATE $2)"
+    } >"$scratch/$1/CMakeLists.txt"
+    cmake -S "$scratch/$1" -B "$scratch/$1/build" -G Ninja "-DCMAKE_C_COMPILER=$compiler" \
+        "-DCMAKE_PREFIX_PATH=$scratch/usr" >"$scratch/log" 2>&1 &&
+        cmake --build "$scratch/$1/build" --target program >>"$scratch/log" 2>&1
+    says "$1" "$scratch/$1/build/program"
+}
+
+by_cmake find_package brood::brood 'find_package(brood REQUIRED)'
+by_cmake find_package_static brood::brood_static 'find_package(brood REQUIRED)'
+by_cmake add_subdirectory brood::brood "add_subdirectory($root brood)"
+
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
