@@ -8,6 +8,7 @@
 
 #include <brood.h>
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -130,6 +131,8 @@ static int run(const struct request *request)
 
 int main(int argc, char **argv)
 {
+    /* Large arrays go back to the system when freed: a process that kept them would fork at their price ever after. */
+    mallopt(M_MMAP_THRESHOLD, 1 << 20);
     if (argc == 2 && strcmp(argv[1], RETURN_AT_ONCE) == 0)
         return 0;
     if (brood_init(&(brood_init_options){ .name = "speedlab" }) < 0) {

@@ -56,11 +56,10 @@ static bool bits_has(const struct span *span, unsigned block)
 }
 
 /* The one store that hands a block out or takes it back. */
-static void bits_change(struct span *span, unsigned block, bool set)
+static void bits_store(struct span *span, unsigned word, uint64_t bits)
 {
-    uint64_t bit = UINT64_C(1) << block % 64, bits = bits_load(span, block / 64);
     atomic_signal_fence(memory_order_seq_cst);
-    atomic_store_explicit(&span->bits[block / 64], set ? bits | bit : bits & ~bit, memory_order_relaxed);
+    atomic_store_explicit(&span->bits[word], bits, memory_order_relaxed);
     atomic_signal_fence(memory_order_seq_cst);
 }
 
@@ -113,7 +112,7 @@ static void arena_mend(struct thread *self, struct heap *heap, struct arena *are
         struct span *span = &heap->spans[offset >> UNIT_SHIFT];
         unsigned rank = (unsigned)(atomic_load(&heap->units.kinds[offset >> UNIT_SHIFT]) >> 8 & 0xff);
         unsigned block = class_index(rank, offset & (UNIT - 1));
-        bits_change(span, block, false);
+        bits_store(span, block / 64, bits_load(span, block / 64) & ~(UINT64_C(1) << block % 64));
     }
     intend_no_more(&arena->intent);
     memset(arena->partial, 0, sizeof arena->partial);
@@ -137,17 +136,18 @@ static void arena_mend(struct thread *self, struct heap *heap, struct arena *are
 /* Locks the arena this thread used last, or one that is free, or waits for it. */
 static struct arena *arena_lock_any(struct thread *self, struct heap *heap)
 {
-    for (unsigned tries = 0; tries <= ARENAS; tries++) {
-        struct arena *arena = &heap->arenas[(self->arena + tries) % ARENAS];
+    for (unsigned tries = 0;; tries++) {
+        unsigned number = (self->arena + tries) % ARENAS;
+        struct arena *arena = &heap->arenas[number];
         int taken = latch_take(self, &arena->latch, tries < ARENAS ? LATCH_TRY : CLOCK_NEVER);
         if (taken < 0)
             continue;
         if (taken == LATCH_INHERITED)
             arena_mend(self, heap, arena);
-        self->arena = (self->arena + tries) % ARENAS;
+        if (tries)
+            self->arena = number;
         return arena;
     }
-    return NULL; /* not reached: the last try waits */
 }
 
 static void arena_lock(struct thread *self, struct heap *heap, struct arena *arena)
@@ -192,15 +192,18 @@ static void *take_from(struct thread *self, struct heap *heap, struct arena *are
     if (!link)
         return NULL;
     struct span *span = &heap->spans[link - 1];
-    while (bits_load(span, span->cursor) == UINT64_MAX)
-        span->cursor++;
-    unsigned bit = (unsigned)__builtin_ctzll(~bits_load(span, span->cursor));
-    char *block = unit_start(&heap->units, link - 1) + (size_t)(span->cursor * 64 + bit) * classes[rank].size;
+    uint32_t word = span->cursor;
+    uint64_t bits;
+    while ((bits = bits_load(span, word)) == UINT64_MAX)
+        word++;
+    span->cursor = word;
+    unsigned bit = (unsigned)__builtin_ctzll(~bits);
+    char *block = unit_start(&heap->units, link - 1) + (size_t)(word * 64 + bit) * classes[rank].size;
     if (place) {
         memset(block, 0, size);
         intend(&arena->intent, INTENT_TAKE, block, place);
     }
-    bits_change(span, span->cursor * 64 + bit, true);
+    bits_store(span, word, bits | UINT64_C(1) << bit);
     if (place) {
         place_set(place, block);
         intend_no_more(&arena->intent);
@@ -278,7 +281,8 @@ int span_give(struct heap *heap, size_t unit, uint64_t kind, void *block, void *
     if ((size_t)index * classes[rank].size != offset || index >= class_blocks(rank))
         return -EINVAL;
     arena_lock(self, heap, arena);
-    if (atomic_load_explicit(&heap->units.kinds[unit], memory_order_relaxed) != kind || !bits_has(span, index)) {
+    uint64_t bits = bits_load(span, index / 64), bit = UINT64_C(1) << index % 64;
+    if (atomic_load_explicit(&heap->units.kinds[unit], memory_order_relaxed) != kind || !(bits & bit)) {
         latch_drop(self, &arena->latch);
         return -EINVAL;
     }
@@ -286,7 +290,7 @@ int span_give(struct heap *heap, size_t unit, uint64_t kind, void *block, void *
         intend(&arena->intent, INTENT_GIVE, block, place);
         place_set(place, NULL);
     }
-    bits_change(span, index, false);
+    bits_store(span, index / 64, bits & ~bit);
     if (place)
         intend_no_more(&arena->intent);
     if (index / 64 < span->cursor)
