@@ -1,7 +1,7 @@
 /* internal_bell.c: the bell, whose wakes must survive the death of who rings and of who is woken.
  *
- * Nothing public is a bell alone, so this looks inside. Each round is fresh: a bell, a thing that becomes true, sleepers
- * in processes of their own that note how their wait ended.
+ * Nothing public is a bell alone, so this looks inside. Each round is fresh: a bell, a thing that becomes true,
+ * sleepers in processes of their own that note how their wait ended.
  */
 #include "harness.h"
 #include "os/clock.h"

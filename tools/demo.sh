@@ -55,7 +55,9 @@ for lines in ours theirs; do
     LC_ALL=C sort "$scratch/$lines" >"$scratch/$lines.sorted"
 done
 count=$(wc -l <"$scratch/ours")
-echo "$count files; sha256sum, one process and its own SHA-256, $(seconds "$start" "$middle") s; hashtree, all processors and OpenSSL's, $(seconds "$middle" "$end") s"
+echo "$count files"
+echo "  sha256sum, one process, its own SHA-256:    $(seconds "$start" "$middle") s"
+echo "  hashtree, all processors, OpenSSL's SHA-256: $(seconds "$middle" "$end") s"
 if ! cmp "$scratch/ours.sorted" "$scratch/theirs.sorted"; then
     echo "different"
     exit 1

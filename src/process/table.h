@@ -26,8 +26,8 @@ struct end_note {
 };
 
 /* Who writes what: `claim` by CAS of whoever takes or gives back the slot; `began` and `note` by the process; the rest
- * by its starter before it exists (pid by both, the same), and then by nobody but for two: `life` is the process' and, at
- * its death, the kernel's; `gate` is both's. */
+ * by its starter before it exists (pid by both, the same), and then by nobody but for two: `life` is the process' and,
+ * at its death, the kernel's; `gate` is both's. */
 struct slot {
     struct robust_word
         life; /* held, for ever, by the first thread of the process that used brood: the kernel marks it */

@@ -40,8 +40,8 @@ static inline void place_set(void **place, void *block)
     atomic_signal_fence(memory_order_seq_cst);
 }
 
-/* Whether the block is nobody's: the change of the two had begun and the pointer does not lead to the block, be it not yet
- * (a take) or not any more (a give). */
+/* Whether the block is nobody's: the change of the two had begun and the pointer does not lead to the block, be it not
+ * yet (a take) or not any more (a give). */
 static inline bool intent_orphans(const struct intent *intent)
 {
     return intent->work != INTENT_NONE && *(void *volatile *)intent->place != intent->block;

@@ -94,7 +94,8 @@ static void span_unlink(struct heap *heap, struct arena *arena, unsigned rank, c
         heap->spans[span->next - 1].prev = span->prev;
 }
 
-/* Gives a unit of the latched arena back. The arena is held through the list meanwhile: one word only can be pending. */
+/* Gives a unit of the latched arena back. The arena is held through the list meanwhile: one word only can be pending.
+ * */
 static void arena_give_unit(struct thread *self, struct heap *heap, struct arena *arena, size_t unit)
 {
     latch_hold(self, &arena->latch);
