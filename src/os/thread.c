@@ -1,6 +1,8 @@
 /* os/thread.c: attaching a thread, and what the kernel offers it. */
 #include "os/thread.h"
 
+#include "os/cpu.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -53,7 +55,7 @@ struct thread *thread_attach(void)
     self->id = (uint32_t)gettid();
     self->held = 0;
     self->process = getpid();
-    self->arena = self->id;
+    self->arena = (unsigned)cpu_current(); /* threads that come and go one by one share one; others move on */
     self->spin = 10000;
     bool told = listed && kernel_wakes_for_pending();
     if (atomic_load_explicit(&thread_deaths_are_told, memory_order_relaxed) != told)
