@@ -103,6 +103,8 @@ static bool check_item(struct scene *scene, const brood_end *end, int index, int
     if (scene->keeper ? !killed && end->how != BROOD_LOST : !killed || end->pid != atomic_load(&stage->victim))
         point_fault(scene->point, POINT_TORN, "item %d: \"%s\" (%s, signal %d, pid %d)", index, end->why,
                     brood_how_name(end->how) ? brood_how_name(end->how) : "no how", end->signal, end->pid);
+    if (!end->why[0])
+        point_fault(scene->point, POINT_TORN, "item %d %s, and nobody says why", index, brood_how_name(end->how));
     if (squared != -1)
         point_fault(scene->point, POINT_TORN, "item %d failed and has a result", index);
     if (runs > 1)

@@ -173,23 +173,24 @@ static void settle_report(struct job *job, struct worker *worker)
         heap_give(worker->report, (void **)&worker->report);
 }
 
-/* How often workers died in this item, and whether this one's death is on record already. */
-static int deaths_of(const struct job *job, size_t item, int pid, bool *recorded)
+/* How often workers died in this item, and the record of this one's death, if an earlier keeper lived to make it. */
+static int deaths_of(const struct job *job, size_t item, int pid, const brood_end **recorded)
 {
     int deaths = 0;
-    *recorded = false;
+    *recorded = NULL;
     for (const struct failure *failure = atomic_load(&job->failures); failure; failure = failure->next) {
         if (failure->end.index != item || failure->end.how == BROOD_FAILED)
             continue;
         deaths++;
-        *recorded |= failure->end.pid == pid;
+        if (failure->end.pid == pid)
+            *recorded = &failure->end;
     }
     return deaths;
 }
 
 static uint64_t settle_item(struct job *job, struct worker *worker, uint64_t item, const brood_end *how)
 {
-    bool recorded;
+    const brood_end *recorded;
     int deaths = deaths_of(job, item, how->pid, &recorded);
     if (atomic_load(&job->fates[item]))
         return item + 1; /* it had failed for good, and its worker died before it went on */
@@ -205,7 +206,8 @@ static uint64_t settle_item(struct job *job, struct worker *worker, uint64_t ite
             memset(job->out + item * job->out_size, 0, job->out_size);
         return item;
     }
-    job_seal(job, item, how->how);
+    /* A keeper that follows one that died here may not know how the worker ended; the record does. */
+    job_seal(job, item, recorded ? recorded->how : how->how);
     return item + 1;
 }
 
