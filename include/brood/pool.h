@@ -71,8 +71,8 @@ BROOD_API brood_pool *brood_pool_create(int workers, const brood_pool_options *o
  * options.  ENOMEM: sizes that overflow, or no room in the region for the copies.  ENOENT: the workers have not loaded
  * the library the task is in.  EPERM: another process' pool.  EAGAIN: the keeper, or a worker, died and could not be
  * replaced; `ends` tells what was not run (BROOD_RUNNING); the pool is usable again when the shortage is over. Both of
- * these come only when every item that a worker is in has ended, since its task reads and writes the arrays: a task that
- * never ends holds up the refusal too. */
+ * these come only when every item that a worker is in has ended, since its task uses the arrays: a task that never ends
+ * holds up the refusal too. */
 BROOD_API int brood_pool_map(brood_pool *pool, brood_task *task, const void *in, size_t in_size, void *out,
                              size_t out_size, size_t count, const brood_task_options *options);
 
