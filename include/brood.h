@@ -18,9 +18,11 @@
 #include <brood/end.h>
 #include <brood/family.h>
 #include <brood/lock.h>
+#include <brood/log.h>
 #include <brood/memory.h>
 #include <brood/pool.h>
 #include <brood/process.h>
 #include <brood/result.h>
+#include <brood/start.h>
 
 #endif

@@ -4,7 +4,6 @@
 #include "harness.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -19,6 +18,7 @@
 struct attempt {
     const char *limit_variable;
     const char *start_variable;
+    const char *log_variable;
     const brood_init_options *options;
     int result;
     size_t limit; /* what brood_heap_stat must say; 0: anything */
@@ -54,9 +54,19 @@ static void check_unusable(void)
     CHECK_EQ(brood_contains(&here), 0);
     CHECK_RESULT(brood_heap_stat(&stats), -EINVAL);
     CHECK_RESULT(brood_heap_check(), -EINVAL);
+    CHECK_RESULT(brood_fini(), -EINVAL);
+    CHECK_RESULT(brood_start_default(), -EINVAL);
+    CHECK_RESULT(brood_start_set_default(BROOD_SPAWN, true), -EINVAL);
+    CHECK_RESULT(brood_start_server(), -EINVAL);
     CHECK_NULL(brood_process_start(nothing, NULL, 0, NULL), EINVAL);
     CHECK_RESULT(brood_process_join(NULL, NULL, 0), -EINVAL);
+    CHECK_RESULT(brood_process_stop(NULL, NULL, 0, 0, 0), -EINVAL);
     CHECK_RESULT(brood_process_signal(NULL, 0), -EINVAL);
+    CHECK_RESULT(brood_process_fd(NULL), -EINVAL);
+    CHECK_NULL(brood_process_self(), EINVAL);
+    CHECK_NULL(brood_process_parent(), EINVAL);
+    CHECK_RESULT(brood_process_children(NULL, 0), -EINVAL);
+    CHECK_RESULT(brood_process_at_exit(nothing, NULL), -EINVAL);
     CHECK_RESULT(brood_process_pid(NULL), -EINVAL);
     CHECK_STR(brood_process_name(NULL), "");
     CHECK_RESULT(brood_lock_init(&lock, NULL), -EINVAL);
@@ -78,6 +88,8 @@ static int attempt_here(void *arg)
         setenv("BROOD_LIMIT", attempt->limit_variable, 1);
     if (attempt->start_variable != NULL)
         setenv("BROOD_START_METHOD", attempt->start_variable, 1);
+    if (attempt->log_variable != NULL)
+        setenv("BROOD_LOG", attempt->log_variable, 1);
     if (!CHECK_RESULT(brood_init(attempt->options), attempt->result))
         return 1;
     if (attempt->result < 0) {
@@ -88,6 +100,10 @@ static int attempt_here(void *arg)
             CHECK_HAS(sentence, attempt->sentence);
         check_unusable();
         CHECK_NULL(brood_alloc(1), EINVAL);
+        CHECK_STR(brood_error(), sentence);
+        CHECK_RESULT(brood_start_default(), -EINVAL);
+        CHECK_STR(brood_error(), sentence);
+        CHECK_NULL(brood_process_start(nothing, NULL, 0, NULL), EINVAL);
         CHECK_STR(brood_error(), sentence);
         CHECK_RESULT(brood_init(NULL), -EINVAL);
         CHECK_STR(brood_error(), sentence);
@@ -154,6 +170,12 @@ static void init_by_threads(void)
     CHECK_EQ(atomic_load(&joiners), 7);
 }
 
+static int never(void)
+{
+    CHECK(!"preload ran in a first process");
+    return 1;
+}
+
 static void options_good(void)
 {
     attempt_init((struct attempt){ .options = &(brood_init_options){ .limit = MIB }, .limit = MIB });
@@ -161,6 +183,9 @@ static void options_good(void)
     attempt_init((struct attempt){ .options = &(brood_init_options){ .limit = 100 * MIB }, .limit = 100 * MIB });
     attempt_init((struct attempt){ .options = &(brood_init_options){ .name = "founder", .start = BROOD_SPAWN } });
     attempt_init((struct attempt){ .options = &(brood_init_options){ .start = BROOD_FORK } });
+    attempt_init((struct attempt){ .options = &(brood_init_options){ .start = BROOD_FORKSERVER } });
+    attempt_init((struct attempt){ .options = &(brood_init_options){ .command = harness_command(NULL) } });
+    attempt_init((struct attempt){ .options = &(brood_init_options){ .preload = never } }); /* the server's */
 }
 
 static void options_bad(void)
@@ -206,9 +231,19 @@ static void start_variable(void)
 {
     attempt_init((struct attempt){ .start_variable = "fork" });
     attempt_init((struct attempt){ .start_variable = "spawn" });
-    static const char *const bad[] = { "thread", "Fork", "spawn ", "0", "1", "default" };
+    attempt_init((struct attempt){ .start_variable = "forkserver" });
+    static const char *const bad[] = { "thread", "Fork", "spawn ", "0", "1", "default", "fork server" };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         attempt_init((struct attempt){ .start_variable = bad[i], .result = -EINVAL, .sentence = "BROOD_START_METHOD" });
+}
+
+static void log_variable(void)
+{
+    for (int i = BROOD_SILENT; i <= BROOD_ERROR; i++)
+        attempt_init((struct attempt){ .log_variable = brood_level_name((brood_level)i) });
+    static const char *const bad[] = { "loud", "Error", "info ", "warn", "0", "1", "true", "error|info" };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        attempt_init((struct attempt){ .log_variable = bad[i], .result = -EINVAL, .sentence = "BROOD_LOG" });
 }
 
 static void room_too_large(void)
@@ -279,11 +314,13 @@ static void start_names(void)
 {
     CHECK_STR(brood_start_name(BROOD_FORK), "fork");
     CHECK_STR(brood_start_name(BROOD_SPAWN), "spawn");
+    CHECK_STR(brood_start_name(BROOD_FORKSERVER), "forkserver");
     CHECK_STR(brood_start_name(BROOD_DEFAULT), NULL);
     CHECK_STR(brood_start_name((brood_start)99), NULL);
     CHECK_STR(brood_start_name((brood_start)-1), NULL);
     CHECK_EQ(brood_start_find("fork"), BROOD_FORK);
     CHECK_EQ(brood_start_find("spawn"), BROOD_SPAWN);
+    CHECK_EQ(brood_start_find("forkserver"), BROOD_FORKSERVER);
     CHECK_RESULT(brood_start_find("forkserver!"), -EINVAL);
     CHECK_RESULT(brood_start_find(""), -EINVAL);
     CHECK_RESULT(brood_start_find(NULL), -EINVAL);
@@ -296,22 +333,6 @@ static void version(void)
     int major = -1, minor = -1, patch = -1, length = 0;
     CHECK_EQ(sscanf(text, "%d.%d.%d%n", &major, &minor, &patch, &length), 3);
     CHECK_EQ((long long)strlen(text), length);
-}
-
-static void cpu_count(void)
-{
-    cpu_set_t set;
-    NEED(sched_getaffinity(0, sizeof set, &set) == 0);
-    int count = brood_cpu_count();
-    CHECK(count >= 1);
-    CHECK(count <= CPU_COUNT(&set));
-    int first = 0;
-    while (!CPU_ISSET(first, &set))
-        first++;
-    CPU_ZERO(&set);
-    CPU_SET(first, &set);
-    NEED(sched_setaffinity(0, sizeof set, &set) == 0);
-    CHECK_EQ(brood_cpu_count(), 1);
 }
 
 static void how_names(void)
@@ -380,13 +401,13 @@ int main(int argc, char **argv)
         { .name = "options_bad", .run = options_bad, .no_init = true },
         { .name = "limit_variable", .run = limit_variable, .no_init = true },
         { .name = "start_variable", .run = start_variable, .no_init = true },
+        { .name = "log_variable", .run = log_variable, .no_init = true },
         { .name = "room_too_large", .run = room_too_large, .no_init = true },
         { .name = "address_limit", .run = address_limit, .no_init = true },
         { .name = "file_limit", .run = file_limit, .no_init = true },
         { .name = "memfd_refused", .run = memfd_refused, .no_init = true },
         { .name = "start_names", .run = start_names, .no_init = true },
         { .name = "version", .run = version, .no_init = true },
-        { .name = "cpu_count", .run = cpu_count, .no_init = true },
         { .name = "how_names", .run = how_names, .no_init = true },
         { .name = "signal_names", .run = signal_names, .no_init = true },
         { .name = "fail_elsewhere", .run = fail_elsewhere, .no_init = true },

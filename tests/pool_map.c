@@ -435,15 +435,39 @@ static void late_library(void)
         harness_skip("no plugin: %s", dlerror());
     const struct square_plugin *plugin = dlsym(library, "square_plugin");
     NEED(plugin != NULL);
+    int in[3] = { 5, 6, 7 };
+    for (int spawned = 0; spawned < 2; spawned++) { /* forked workers have what their creator had, others load it */
+        int out[3] = { 0 };
+        brood_pool *pool = new_pool(2, spawned);
+        CHECK_RESULT(brood_pool_map(pool, plugin->task, in, sizeof *in, out, sizeof *out, 3, NULL), 0);
+        CHECK_EQ(out[2], 49);
+        end_pool(pool);
+    }
+}
+
+/* A library whose file is gone: workers that were forked have it all the same, others cannot load it. */
+static void lost_library(void)
+{
+    char path[4200], folder[4096], name[4200];
+    snprintf(path, sizeof path, "%s/plugin/square.so", program_folder());
+    NEED(make_folder(folder, sizeof folder) == 0);
+    snprintf(name, sizeof name, "%s/lost.so", folder);
+    bool linked = link(path, name) == 0;
+    void *library = linked ? dlopen(name, RTLD_NOW) : NULL;
+    unlink(name);
+    rmdir(folder);
+    if (library == NULL)
+        harness_skip("no plugin: %s", linked ? dlerror() : "no link to it");
+    const struct square_plugin *plugin = dlsym(library, "square_plugin");
+    NEED(plugin != NULL);
     int in[3] = { 5, 6, 7 }, out[3] = { 0 };
     brood_pool *pool = new_pool(2, 1);
     CHECK_RESULT(brood_pool_map(pool, plugin->task, in, sizeof *in, out, sizeof *out, 3, NULL), -ENOENT);
-    CHECK_HAS(brood_error(), "square.so");
+    CHECK_HAS(brood_error(), "lost.so");
     CHECK_EQ(out[0], 0);
     CHECK_RESULT(brood_pool_map(pool, square, in, sizeof *in, out, sizeof *out, 3, NULL), 0);
     end_pool(pool);
-    pool = new_pool(2, 0); /* forked workers have what their creator had loaded */
-    memset(out, 0, sizeof out);
+    pool = new_pool(2, 0);
     CHECK_RESULT(brood_pool_map(pool, plugin->task, in, sizeof *in, out, sizeof *out, 3, NULL), 0);
     CHECK_EQ(out[2], 49);
     end_pool(pool);
@@ -496,6 +520,7 @@ int main(int argc, char **argv)
         { .name = "wrong_arguments", .run = wrong_arguments },
         { .name = "no_room", .run = no_room, .no_init = true },
         { .name = "late_library", .run = late_library },
+        { .name = "lost_library", .run = lost_library },
         { .name = "pool_in_task", .run = pool_in_task },
         { .name = NULL },
     };

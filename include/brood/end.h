@@ -6,6 +6,7 @@
 #include <brood/result.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -30,7 +31,12 @@ typedef struct brood_end {
     int attempt;      /* of a task: 1, 2, ...; of a process 1 */
     bool core_dumped; /* whether a core was written */
     size_t index;     /* of a task: its item; of a process 0 */
-    char why[128];    /* a sentence: "killed by SIGSEGV (11)"; "" when it returned 0 */
+    /* What it used, it and those of its children that it waited for; of a task 0, and of a process whose status someone
+     * else took 0 but for wall_us. */
+    int64_t wall_us;    /* microseconds from its start to its function's end; to its known end if it did not return */
+    int64_t cpu_us;     /* of processor time, user and system */
+    int64_t peak_bytes; /* of memory resident at once; of a forked process its starter's at the fork, at least */
+    char why[128];      /* a sentence: "killed by SIGSEGV (11)"; "" when it returned 0 */
     void *reserved[4];
 } brood_end;
 

@@ -37,8 +37,9 @@ typedef int brood_task(const void *in, void *out);
 
 typedef struct brood_pool_options {
     const char *name;  /* in messages; NULL: "pool" */
-    brood_start start; /* of keeper and workers. BROOD_DEFAULT: as everywhere, but spawn instead of fork where the
-                        * program has other threads, whose locks a forked worker would inherit torn */
+    brood_start start; /* of the keeper, whose forks the workers are. BROOD_DEFAULT: as everywhere, but the fork server
+                        * instead of fork where the program has other threads, whose locks a forked worker would inherit
+                        * torn; the log says so (brood/log.h) */
     void *reserved[8];
 } brood_pool_options;
 
@@ -65,14 +66,14 @@ BROOD_API brood_pool *brood_pool_create(int workers, const brood_pool_options *o
  * the region results are written there at once; else they come when the call returns, those of items that failed
  * excepted: their `out` is left as it was. out_size 0 (and `out` NULL): no result; in_size 0: every item is handed `in`
  * itself, which must be NULL or in the region.
- * `task` must be a function of the program or of a library that the workers have loaded.
+ * `task` must be a function of the program or of a library; one that the workers have not loaded they load by its path.
  * 0: all returned 0.  > 0: how many failed; brood_error() has the sentence of the first (by index), `ends` all.
  * EINVAL: pool or task is NULL; a size without its array, or an array without its size; more than 2^40 items; bad
- * options.  ENOMEM: sizes that overflow, or no room in the region for the copies.  ENOENT: the workers have not loaded
- * the library the task is in.  EPERM: another process' pool.  EAGAIN: the keeper, or a worker, died and could not be
- * replaced; `ends` tells what was not run (BROOD_RUNNING); the pool is usable again when the shortage is over. Both of
- * these come only when every item that a worker is in has ended, since its task uses the arrays: a task that never ends
- * holds up the refusal too. */
+ * options.  ENOMEM: sizes that overflow, or no room in the region for the copies.  ENOENT: the workers cannot load the
+ * library the task is in, or not that build of it.  EPERM: another process' pool.  EAGAIN: the keeper, or a worker,
+ * died and could not be replaced; `ends` tells what was not run (BROOD_RUNNING); the pool is usable again when the
+ * shortage is over. Both of these come only when every item that a worker is in has ended, since its task uses the
+ * arrays: a task that never ends holds up the refusal too. */
 BROOD_API int brood_pool_map(brood_pool *pool, brood_task *task, const void *in, size_t in_size, void *out,
                              size_t out_size, size_t count, const brood_task_options *options);
 

@@ -6,15 +6,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/close_range.h>
+#include <linux/sched.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdio_ext.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -23,11 +25,41 @@
 #define CHILD_P_PIDFD 3    /* P_PIDFD: Linux 5.4 */
 #define CHILD_OOM_STEP 150 /* of 1,000: two steps between a pool's creator and its workers */
 
-int child_bind(struct child_bond *bond, bool free)
+enum child_tie child_tie(void)
 {
-    *bond = (struct child_bond){ .parent = getpid(), .pipe = { -1, -1 } };
-    bond->tie = free ? CHILD_FREE : thread_is_main() ? CHILD_TO_THREAD : CHILD_TO_PIPE;
-    return bond->tie == CHILD_TO_PIPE && pipe2(bond->pipe, O_CLOEXEC) < 0 ? -errno : 0;
+    return thread_is_main() ? CHILD_TO_THREAD : CHILD_TO_PIPE;
+}
+
+int child_bind(struct child_bond *bond, enum child_tie tie)
+{
+    *bond = (struct child_bond){ .tie = tie, .parent = getpid(), .pipe = { -1, -1 } };
+    if (tie != CHILD_TO_PIPE)
+        return 0;
+    if (pipe2(bond->pipe, O_CLOEXEC) < 0)
+        return -errno;
+    int failed = child_clear_of_streams(bond->pipe, 2);
+    if (failed < 0)
+        bond->pipe[0] = bond->pipe[1] = -1;
+    return failed;
+}
+
+int child_clear_of_streams(int *fds, int count)
+{
+    int failed = 0;
+    for (int i = 0; i < count && !failed; i++) {
+        if (fds[i] > 2)
+            continue;
+        int clear = fcntl(fds[i], F_DUPFD_CLOEXEC, 3);
+        if (clear < 0) {
+            failed = errno;
+        } else {
+            close(fds[i]);
+            fds[i] = clear;
+        }
+    }
+    for (int i = 0; i < count && failed; i++)
+        close(fds[i]);
+    return -failed;
 }
 
 void child_follow(const struct child_bond *bond)
@@ -55,7 +87,7 @@ void child_rename(const char *name)
     syscall(SYS_prctl, PR_SET_NAME, name, 0, 0, 0);
 }
 
-static void flush(void)
+void child_flush(void)
 {
     if (thread_is_only()) {
         fflush(NULL);
@@ -73,7 +105,7 @@ static void flush(void)
 
 pid_t child_fork(void)
 {
-    flush();
+    child_flush();
     bool alone = thread_is_only();
     pid_t pid = fork();
     if (pid == 0 && !alone) { /* what another thread had written meanwhile is its process' to print, not ours too */
@@ -83,15 +115,62 @@ pid_t child_fork(void)
     return pid < 0 ? -errno : pid;
 }
 
+/* Where the C library keeps the calling thread's id, which its locks go by. A child by a bare clone(2) would go on with
+ * its parent's there; fork(3) hands the kernel this address, and so must we. NULL: not found. */
+static pid_t *thread_id_place(const struct robust_list_head *head)
+{
+    pid_t *place = NULL;
+    /* glibc and the kernel share it for the first thread: PR_GET_TID_ADDRESS, where the kernel was built with it; else
+     * it lies before the robust list in glibc's struct pthread, with one pointer and one pid_t between. */
+    if (prctl(PR_GET_TID_ADDRESS, &place) < 0 || !place)
+        place = (pid_t *)(void *)((char *)(uintptr_t)head - sizeof(void *) - 2 * sizeof(pid_t));
+    return *place == gettid() ? place : NULL;
+}
+
+/* clone(2) by hand: its arguments stand in another order on x86-64 than elsewhere. */
+static pid_t clone_process(unsigned long flags, _Atomic int32_t *pid, pid_t *thread_id)
+{
+#ifdef __x86_64__
+    return (pid_t)syscall(SYS_clone, flags, 0UL, pid, thread_id, 0UL);
+#else
+    return (pid_t)syscall(SYS_clone, flags, 0UL, pid, 0UL, thread_id);
+#endif
+}
+
+pid_t child_fork_sibling(_Atomic int32_t *pid)
+{
+    struct robust_list_head *head = NULL;
+    size_t size = 0;
+    if (syscall(SYS_get_robust_list, 0, &head, &size) < 0 || !head)
+        return -ENOSYS;
+    pid_t *thread_id = thread_id_place(head);
+    if (!thread_id)
+        return -ENOSYS;
+    pid_t child = clone_process(
+        CLONE_PARENT | CLONE_PARENT_SETTID | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD, pid, thread_id);
+    if (child == 0) { /* what fork(3) does besides: the child holds none of its parent's robust locks */
+        head->list.next = &head->list;
+        head->list_op_pending = NULL;
+        syscall(SYS_set_robust_list, head, size);
+    }
+    return child < 0 ? -errno : child;
+}
+
 _Noreturn void child_leave(int code)
 {
-    flush();
+    child_flush();
     _exit(code & 0xff);
 }
 
+struct failure {
+    bool began;  /* it came as far as the exec */
+    int outcome; /* of the setup */
+    int error;   /* of the exec */
+};
+
 /* Between vfork and exec: the parent's memory, on the parent's stack; nothing here may be seen by it afterwards but
  * what is meant to be. */
-static void become_program(const struct child_program *plan, const sigset_t *mask, volatile int *failed)
+static void become_program(const struct child_program *plan, const sigset_t *mask, volatile struct failure *failure)
 {
     char digits[11];
     int at = 10;
@@ -101,6 +180,9 @@ static void become_program(const struct child_program *plan, const sigset_t *mas
         digits[--at] = (char)('0' + rest % 10);
     memcpy(plan->pid_text, digits + at, (size_t)(11 - at));
     atomic_store(plan->pid_shared, pid);
+    failure->outcome = setup_apply(plan->setup, plan->keep, plan->keep_count, true);
+    if (failure->outcome)
+        return;
     child_follow(plan->bond);
     for (int i = 0; i < plan->keep_count; i++)
         if (plan->keep[i] >= 0)
@@ -115,38 +197,40 @@ static void become_program(const struct child_program *plan, const sigset_t *mas
         }
     }
     pthread_sigmask(SIG_SETMASK, mask, NULL);
+    failure->began = true;
     syscall(SYS_execveat, plan->program, "", plan->arguments, plan->environment, AT_EMPTY_PATH);
-    *failed = errno;
+    failure->error = errno;
 }
 
 /* Apart from its caller so that no variable of that lives across the vfork in a register. */
 static __attribute__((noinline)) pid_t vfork_program(const struct child_program *plan, const sigset_t *mask,
-                                                     volatile int *failed)
+                                                     volatile struct failure *failure)
 {
     pid_t pid = vfork(); /* NOLINT: fork copies page tables, which costs a big parent dearly */
     if (pid == 0) {
-        become_program(plan, mask, failed);
+        become_program(plan, mask, failure);
         _exit(127);
     }
     return pid;
 }
 
-pid_t child_exec(const struct child_program *plan)
+pid_t child_exec(const struct child_program *plan, int *outcome)
 {
-    volatile int failed = 0;
+    volatile struct failure failure = { 0 };
     sigset_t all, mask;
-    flush();
+    child_flush();
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &mask);
-    pid_t pid = vfork_program(plan, &mask, &failed);
+    pid_t pid = vfork_program(plan, &mask, &failure);
     int error = errno;
     pthread_sigmask(SIG_SETMASK, &mask, NULL);
+    *outcome = failure.outcome;
     if (pid < 0)
         return -error;
-    if (failed) {
+    if (failure.outcome || failure.error || !failure.began) {
         while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
             continue;
-        return -failed;
+        return failure.outcome ? -SETUP_ERRNO(failure.outcome) : failure.error ? -failure.error : -ECHILD;
     }
     return pid;
 }
@@ -154,6 +238,11 @@ pid_t child_exec(const struct child_program *plan)
 int child_pidfd(pid_t pid)
 {
     return (int)syscall(SYS_pidfd_open, pid, 0);
+}
+
+int child_ended_descriptor(void)
+{
+    return eventfd(1, EFD_CLOEXEC);
 }
 
 /* What PIDFD_GET_INFO answers, of which older kernel headers do not know. */
@@ -192,12 +281,13 @@ static struct child_status status_again(int pidfd)
                                   .core_dumped = WIFSIGNALED(status) && WCOREDUMP(status) };
 }
 
-/* waitid(2) by the pidfd where there is one: the pid may be another child's by now, if someone else took the status. */
-static int wait_child(pid_t pid, int pidfd, siginfo_t *info, int options)
+/* waitid(2) by the pidfd where there is one: the pid may be another child's by now, if someone else took the status.
+ * The system call fills in what was used, too, which libc's does not. */
+static int wait_child(pid_t pid, int pidfd, siginfo_t *info, struct rusage *used, int options)
 {
-    int result = pidfd >= 0 ? waitid((idtype_t)CHILD_P_PIDFD, (id_t)pidfd, info, options) : -1;
+    int result = pidfd >= 0 ? (int)syscall(SYS_waitid, CHILD_P_PIDFD, pidfd, info, options, used) : -1;
     if (pidfd < 0 || (result < 0 && (errno == EBADF || errno == EINVAL)))
-        result = waitid(P_PID, (id_t)pid, info, options);
+        result = (int)syscall(SYS_waitid, P_PID, pid, info, options, used);
     return result;
 }
 
@@ -208,12 +298,18 @@ void child_close_pidfd(int pidfd)
         close(pidfd);
 }
 
+static int64_t microseconds(struct timeval time)
+{
+    return (int64_t)time.tv_sec * 1000000 + time.tv_usec;
+}
+
 int child_reap(pid_t pid, int pidfd, struct child_status *status)
 {
     siginfo_t info = { .si_pid = 0 };
+    struct rusage used = { .ru_maxrss = 0 };
     *status = (struct child_status){ .known = true };
     int result;
-    while ((result = wait_child(pid, pidfd, &info, WEXITED | WNOHANG)) < 0 && errno == EINTR)
+    while ((result = wait_child(pid, pidfd, &info, &used, WEXITED | WNOHANG)) < 0 && errno == EINTR)
         continue;
     if (result < 0) {
         *status = status_again(pidfd); /* ECHILD: a foreign wait, or SIGCHLD ignored */
@@ -226,6 +322,8 @@ int child_reap(pid_t pid, int pidfd, struct child_status *status)
     else
         status->signal = info.si_status;
     status->core_dumped = info.si_code == CLD_DUMPED;
+    status->cpu_us = microseconds(used.ru_utime) + microseconds(used.ru_stime);
+    status->peak_bytes = (int64_t)used.ru_maxrss * 1024;
     return 1;
 }
 
@@ -240,7 +338,7 @@ bool child_any_ended(void)
 static bool has_ended(pid_t pid, int pidfd, bool forever)
 {
     siginfo_t info = { .si_pid = 0 };
-    if (wait_child(pid, pidfd, &info, WEXITED | WNOWAIT | (forever ? 0 : WNOHANG)) < 0)
+    if (wait_child(pid, pidfd, &info, NULL, WEXITED | WNOWAIT | (forever ? 0 : WNOHANG)) < 0)
         return errno != EINTR; /* ECHILD: ended, and its status taken by someone else */
     return info.si_pid != 0;
 }
@@ -273,6 +371,17 @@ int child_await(pid_t pid, int pidfd, int64_t deadline)
     }
 }
 
+int child_watch(int pidfd, int64_t deadline)
+{
+    for (;;) {
+        int64_t left = deadline == CLOCK_NEVER ? CLOCK_NEVER : deadline - clock_now();
+        if (poll_pidfd(pidfd, left > 0 ? left : 0))
+            return 0;
+        if (left <= 0)
+            return -ETIMEDOUT;
+    }
+}
+
 int child_signal(pid_t pid, int pidfd, int signal)
 {
     long result = pidfd >= 0 ? syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0) : -1;
@@ -299,22 +408,4 @@ void child_offer_to_oom_killer(void)
             score = 0; /* a container may forbid it: as above */
     }
     close(fd);
-}
-
-void child_close_all_but(const int *keep, int count)
-{
-    for (unsigned from = 3;;) {
-        unsigned next = ~0U;
-        for (int i = 0; i < count; i++)
-            if (keep[i] >= (int)from && (unsigned)keep[i] < next)
-                next = (unsigned)keep[i];
-        if (next > from && syscall(SYS_close_range, from, next == ~0U ? ~0U : next - 1, 0) < 0) { /* before 5.9 */
-            long most = sysconf(_SC_OPEN_MAX);
-            for (unsigned fd = from; fd < next && fd < (unsigned)(most < 0 ? 1024 : most); fd++)
-                close((int)fd);
-        }
-        if (next == ~0U)
-            return;
-        from = next + 1;
-    }
 }

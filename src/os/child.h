@@ -3,6 +3,8 @@
 #ifndef OS_CHILD_H
 #define OS_CHILD_H
 
+#include "os/setup.h"
+
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -21,8 +23,15 @@ struct child_bond {
     int pipe[2];  /* of CHILD_TO_PIPE: the child keeps [0], the parent [1]; close-on-exec */
 };
 
-/* Chooses the tie for a child of the calling thread and makes the pipe it may need. 0, or -errno. */
-int child_bind(struct child_bond *bond, bool free);
+/* The tie for a child that the calling thread makes. */
+enum child_tie child_tie(void);
+
+/* Makes the pipe that the tie may need. 0, or -errno. */
+int child_bind(struct child_bond *bond, enum child_tie tie);
+
+/* Gives descriptors that were just made numbers from 3 on, close-on-exec: a program may have closed its standard
+ * streams, and a child's are put into their places. 0, or -errno, and all are closed. */
+int child_clear_of_streams(int *fds, int count);
 
 /* In the child: from here on it dies, by SIGKILL, with its parent; at once, if that is dead already. */
 void child_follow(const struct child_bond *bond);
@@ -31,8 +40,17 @@ void child_follow(const struct child_bond *bond);
  * The pid, 0 in the child, or -errno. */
 pid_t child_fork(void);
 
+/* fork(2) in a process with one thread, with the *parent* of the calling process as the child's parent: to wait(2), and
+ * to itself. *pid is written by the kernel before the child runs, and is the only proof of it if the caller is killed.
+ * No handlers of pthread_atfork(3) run. The pid, 0 in the child, or -errno: -ENOSYS: the C library keeps its thread id
+ * where it cannot be found. */
+pid_t child_fork_sibling(_Atomic int32_t *pid);
+
 /* The calling thread's name, as ps(1) shows it: the first 15 bytes. */
 void child_rename(const char *name);
+
+/* Flushes standard output and error (all streams, if there is no other thread). */
+void child_flush(void);
 
 /* In a child of child_fork: flushes what it wrote, and ends without running its parent's exit handlers. */
 _Noreturn void child_leave(int code);
@@ -40,19 +58,24 @@ _Noreturn void child_leave(int code);
 struct child_program {
     int program; /* descriptor of the file to execute */
     char *const *arguments;
-    char **environment;
+    char *const *environment;
     char *pid_text;              /* 11 bytes within `environment`: the child writes its pid here, in decimal */
     _Atomic int32_t *pid_shared; /* and here, before it executes the program */
-    const int *keep;             /* descriptors, or -1, that stay open in it */
+    const struct setup *setup;
+    int *keep; /* descriptors, or -1, that stay open in it besides 0, 1, 2 and those of the setup; no others do */
     int keep_count;
-    struct child_bond *bond;
+    const struct child_bond *bond;
 };
 
-/* Starts a program as a child, without copying the caller's memory. The pid, or -errno, of the exec too. */
-pid_t child_exec(const struct child_program *plan);
+/* Starts a program as a child, without copying the caller's memory. The pid, or -errno, of the exec too: then *outcome
+ * (os/setup.h) is that of the setup, and not 0 if it was that which failed. -ECHILD: it was killed before the exec. */
+pid_t child_exec(const struct child_program *plan, int *outcome);
 
 /* A pidfd, close-on-exec; or -1 where there are none, or no descriptor is free: then waits nap. */
 int child_pidfd(pid_t pid);
+
+/* A descriptor that stands for the pidfd of a process that has ended: always readable. Or -1. */
+int child_ended_descriptor(void);
 
 /* Closes one, if the number still is a pidfd; -1 is none. */
 void child_close_pidfd(int pidfd);
@@ -62,6 +85,7 @@ struct child_status {
     bool known;       /* false: someone else took it, and the kernel does not tell twice */
     int code, signal; /* one of them; the other is 0 */
     bool core_dumped;
+    int64_t cpu_us, peak_bytes; /* as in brood_end; 0 if not known */
 };
 
 /* Takes its status if it has ended; one that another wait took is asked of the pidfd (Linux 6.15).
@@ -74,6 +98,10 @@ bool child_any_ended(void);
 /* Waits until it has ended, or `deadline` (os/clock.h): 0, or -ETIMEDOUT. Does not take its status. */
 int child_await(pid_t pid, int pidfd, int64_t deadline);
 
+/* Waits until the process behind a pidfd, a child or not, has ended: 0 (also where the number is no pidfd), or
+ * -ETIMEDOUT. With -1 it only waits. */
+int child_watch(int pidfd, int64_t deadline);
+
 /* Sends a signal, by the pidfd where there is one. 0 or -errno. */
 int child_signal(pid_t pid, int pidfd, int signal);
 
@@ -82,8 +110,5 @@ void child_offer_to_oom_killer(void);
 
 /* From now on orphans of this process' descendants become its children. */
 void child_adopt_orphans(void);
-
-/* Closes every descriptor from 3 on except those of `keep` (sorted or not; -1 is none). */
-void child_close_all_but(const int *keep, int count);
 
 #endif

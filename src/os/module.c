@@ -7,12 +7,15 @@
  */
 #include "os/module.h"
 
+#include <dlfcn.h>
 #include <elf.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <link.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/stat.h>
@@ -97,6 +100,13 @@ static const char *path_end(const char *path)
     return length < MODULE_PATH_MAX ? path : path + length - (MODULE_PATH_MAX - 1);
 }
 
+static void file_note(const struct stat *file, uint64_t *device, uint64_t *inode, uint64_t *mtime_ns)
+{
+    *device = file->st_dev;
+    *inode = file->st_ino;
+    *mtime_ns = (uint64_t)file->st_mtim.tv_sec * 1000000000 + (uint64_t)file->st_mtim.tv_nsec;
+}
+
 static int started_note(struct dl_phdr_info *module, size_t size, void *context)
 {
     (void)size;
@@ -108,9 +118,7 @@ static int started_note(struct dl_phdr_info *module, size_t size, void *context)
     struct started *started = &started_modules[started_count - 1];
     started->headers = (uintptr_t)module->dlpi_phdr;
     if (!is_program(module) && build_id_read(module, id) == 0 && stat(module->dlpi_name, &file) == 0) {
-        started->device = file.st_dev;
-        started->inode = file.st_ino;
-        started->mtime_ns = (uint64_t)file.st_mtim.tv_sec * 1000000000 + (uint64_t)file.st_mtim.tv_nsec;
+        file_note(&file, &started->device, &started->inode, &started->mtime_ns);
     }
     return 0;
 }
@@ -128,6 +136,21 @@ static const struct started *started_find(const struct dl_phdr_info *module)
         if (started_modules[i].headers == (uintptr_t)module->dlpi_phdr)
             return &started_modules[i];
     return NULL;
+}
+
+/* Another process is to load it: by a path that means the same file there, as far as a path can. 0 or -errno. */
+static int name_late(const char *loaded, struct module_function *name)
+{
+    char path[PATH_MAX];
+    struct stat file;
+    name->late = 1;
+    if (!realpath(loaded, path) || stat(path, &file) < 0)
+        return -errno;
+    if (strlen(path) >= sizeof name->path)
+        return -ENAMETOOLONG;
+    memcpy(name->path, path, strlen(path) + 1);
+    file_note(&file, &name->device, &name->inode, &name->mtime_ns);
+    return 0;
 }
 
 struct naming {
@@ -163,7 +186,7 @@ static int name_in(struct dl_phdr_info *module, size_t size, void *context)
         name->inode = started->inode;
         name->mtime_ns = started->mtime_ns;
     } else if (started_count <= STARTED_MAX) {
-        naming->result = -ENOENT;
+        naming->result = name_late(module->dlpi_name, name);
     }
     return 1;
 }
@@ -182,12 +205,28 @@ struct finding {
     int result;
 };
 
-/* Whether the module, which has no build-id, is of the same file. */
+/* Whether the module, which has no build-id, is of the same file. Of a late one only its path can be asked, so it must
+ * not have been replaced since. */
 static bool same_file(const struct dl_phdr_info *module, const struct module_function *name)
 {
     const struct started *started = started_find(module);
+    struct started now = { 0 };
+    struct stat file;
+    if (!started && name->late && stat(module->dlpi_name, &file) == 0) {
+        file_note(&file, &now.device, &now.inode, &now.mtime_ns);
+        started = &now;
+    }
     return started && started->inode != 0 && started->device == name->device && started->inode == name->inode &&
            started->mtime_ns == name->mtime_ns;
+}
+
+/* Whether the module was loaded from the path; of a late one that has no links in it, which the loader's may have. */
+static bool has_path(const struct dl_phdr_info *module, const struct module_function *name)
+{
+    char path[PATH_MAX];
+    if (strcmp(path_end(module->dlpi_name), name->path) == 0)
+        return true;
+    return name->late && module->dlpi_name[0] && realpath(module->dlpi_name, path) && strcmp(path, name->path) == 0;
 }
 
 static int find_in(struct dl_phdr_info *module, size_t size, void *context)
@@ -200,7 +239,7 @@ static int find_in(struct dl_phdr_info *module, size_t size, void *context)
     if (program != (name->kind == MODULE_PROGRAM))
         return 0;
     uint32_t id_size = build_id_read(module, id);
-    bool same_path = program || strcmp(path_end(module->dlpi_name), name->path) == 0;
+    bool same_path = program || has_path(module, name);
     bool same_id = id_size == name->build_id_size && memcmp(id, name->build_id, id_size) == 0;
     bool same = id_size > 0 ? same_id : same_id && (program || (same_path && same_file(module, name)));
     uintptr_t address = module->dlpi_addr + (uintptr_t)name->offset;
@@ -214,12 +253,37 @@ static int find_in(struct dl_phdr_info *module, size_t size, void *context)
     return 0;
 }
 
-int module_find(const struct module_function *name, uintptr_t *address)
+/* Not in a static program, which could not load anything: nor does it get the linker's warning of that. */
+extern __typeof__(dlopen) dlopen __attribute__((weak));
+extern __typeof__(dlerror) dlerror __attribute__((weak));
+
+/* 0, or -ENOENT with a few words. */
+static int load(const char *path, char *why, size_t size)
+{
+    if (!dlopen || !dlerror) {
+        snprintf(why, size, "this program is static and loads no libraries");
+        return -ENOENT;
+    }
+    if (dlopen(path, RTLD_NOW | RTLD_LOCAL)) /* for the process' life */
+        return 0;
+    const char *said = dlerror();
+    snprintf(why, size, "%s", said ? said : "it cannot be loaded");
+    return -ENOENT;
+}
+
+int module_find(const struct module_function *name, uintptr_t *address, char *why, size_t size)
 {
     struct finding finding = { .name = name, .result = -ENOENT };
     dl_iterate_phdr(find_in, &finding);
+    if (finding.result == -ENOENT && name->late) {
+        if (load(name->path, why, size) < 0)
+            return -ENOENT;
+        dl_iterate_phdr(find_in, &finding);
+    }
     if (finding.result == 0)
         *address = finding.address;
+    else
+        snprintf(why, size, finding.result == -ESTALE ? "another build of it is there" : "it is not loaded there");
     return finding.result;
 }
 

@@ -96,6 +96,12 @@ void program_adopt(int fd)
         close(fd);
 }
 
+void program_moved(int fd)
+{
+    if (kept_fd != fd) /* a store would cost a fresh child the copy of a page */
+        kept_fd = fd;
+}
+
 /* A list of copied strings, ended by NULL. */
 struct list {
     char **texts;

@@ -15,6 +15,9 @@ int program_fd(void);
  * Before other threads exist. */
 void program_adopt(int fd);
 
+/* It has another number now, negative if none. */
+void program_moved(int fd);
+
 /* Copies the arguments, which the program may overwrite later on (getopt(3) sorts them, a daemon writes its title over
  * them). Once, before other threads exist; a second call does nothing. 0, or -ENOMEM. */
 int program_remember(void);

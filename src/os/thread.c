@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <sys/single_threaded.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -80,6 +81,12 @@ bool thread_is_gone(uint32_t id)
 bool thread_is_only(void)
 {
     return __libc_single_threaded;
+}
+
+bool thread_is_alone(void)
+{
+    struct stat tasks;
+    return thread_is_only() || stat("/proc/self/task", &tasks) < 0 || tasks.st_nlink <= 3; /* ".", "..", the thread */
 }
 
 bool thread_is_main(void)

@@ -74,6 +74,9 @@ bool thread_is_gone(uint32_t id);
 /* Whether this process has had only one thread so far. */
 bool thread_is_only(void);
 
+/* Whether this process has only one thread now, which takes a look at /proc; true where there is none. */
+bool thread_is_alone(void);
+
 /* Whether the calling thread is the process' first. */
 bool thread_is_main(void);
 
@@ -85,6 +88,13 @@ static inline void thread_expects(struct thread *self, _Atomic uint32_t *word)
     atomic_signal_fence(memory_order_seq_cst);
     *(struct robust_list *volatile *)&self->head->list_op_pending = entry;
     atomic_signal_fence(memory_order_seq_cst);
+}
+
+/* Whether a word is named: whoever finds one at the beginning of a call is a signal handler's, and has interrupted a
+ * holder. */
+static inline bool thread_is_expecting(const struct thread *self)
+{
+    return *(struct robust_list *volatile *)&self->head->list_op_pending != NULL;
 }
 
 /* Puts a held word into this thread's list, or takes it out. The word must be the pending one meanwhile. */

@@ -3,10 +3,22 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 
 static struct wiped before_init;
 struct wiped *wiped = &before_init;
+
+/* LeakSanitizer's, where the program has it. */
+extern void __lsan_ignore_object(const void *object) __attribute__((weak));
+
+void *wiped_allocate(size_t size)
+{
+    void *object = calloc(1, size);
+    if (object && __lsan_ignore_object)
+        __lsan_ignore_object(object);
+    return object;
+}
 
 int wiped_create(void)
 {

@@ -2,22 +2,32 @@
  *
  * What a process knows of itself (who it is, what it owns) must not be handed on by fork(2): parent and child would own
  * the same things. It all lies on one page marked MADV_WIPEONFORK, so that a child, however it was forked, finds zeroes
- * there and begins as a new process. One member per room that has such state.
+ * there and begins as a new process; zeroes are also a mutex that nobody holds.
  */
 #ifndef OS_WIPED_H
 #define OS_WIPED_H
 
+#include <pthread.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct wiped {
-    _Atomic int32_t process;     /* os/thread.c: this process' pid once a thread of it has attached */
-    _Atomic uint64_t slot;       /* process/table.c: its slot in the family's table, and the slot's generation */
-    _Atomic(void *) left;        /* process/process.c: handles closed while their process ran, to be reaped later */
-    _Atomic int32_t left_busy;   /* process/process.c: a thread walks that list */
-    _Atomic uint32_t left_looks; /* process/process.c: how often that list might have been walked */
-    _Atomic int32_t tied_busy;   /* process/process.c: a thread is at the list of lifelines, or forks */
-    _Atomic(void *) task;        /* process/end.c: the end that this process writes for itself, and who reads it */
+    _Atomic int32_t process;        /* os/thread.c: this process' pid once a thread of it has attached */
+    _Atomic uint64_t slot;          /* process/table.c: its slot in the family's table, and the slot's generation */
+    _Atomic(void *) task;           /* process/end.c: the end that this process writes for itself, and who reads it */
+    pthread_mutex_t children_guard; /* process/handle.c: of the next two; also held while a child is made */
+    void *children, *children_last; /* process/handle.c: the handles of its children, in the order of their starts */
+    _Atomic int32_t ties;           /* process/handle.c: how many of them are tied to this process by a pipe */
+    _Atomic int32_t closed;         /* process/handle.c: how many of them were closed while they ran */
+    _Atomic uint32_t closed_looks;  /* process/handle.c: how often those might have been looked at */
+    _Atomic(void *) self;           /* process/process.c: its handle of itself */
+    _Atomic(void *) parent;         /* process/process.c: its handle of its starter */
+    pthread_mutex_t server_guard;   /* process/server.c: of the next; also held while the server is asked */
+    void *server;                   /* process/server.c: its fork server */
+    pthread_mutex_t hooks_guard;    /* process/fini.c: of the next */
+    void *hooks;                    /* process/fini.c: what is to run at its end, last one first */
+    _Atomic int32_t hook_thread;    /* process/fini.c: the thread that runs one just now; 0: none */
 };
 
 /* Never NULL: a page of zeroes until wiped_create. */
@@ -28,6 +38,10 @@ static inline void wiped_begin(void)
 {
     atomic_store_explicit(&wiped->process, 0, memory_order_relaxed);
 }
+
+/* Memory for what only the page points to: calloc(3), free(3). In a forked child nothing points to its copies, and that
+ * is no leak. */
+void *wiped_allocate(size_t size);
 
 /* Maps the page. 0, or -ENOMEM. Call once, before threads share it. */
 int wiped_create(void);

@@ -55,8 +55,8 @@ static void begin(struct brood_pool *pool)
     signal(SIGHUP, SIG_IGN);
     signal(SIGQUIT, SIG_IGN);
     signal(SIGCHLD, SIG_DFL);
-    int memory = region_descriptor(), program = program_fd();
-    child_close_all_but((const int[]){ memory, program }, 2); /* or a pipe of the creator's would never end */
+    const struct setup shut = { .only_fds = true }; /* or a pipe of the creator's would never end */
+    setup_apply(&shut, (int[]){ region_descriptor(), program_fd() }, 2, false);
     child_offer_to_oom_killer();
     child_adopt_orphans(); /* what a task leaves behind comes here, not to the creator */
     struct thread *self = thread_self();
@@ -87,8 +87,8 @@ static int start_worker(struct keeper *keeper, uint32_t index)
     char name[SLOT_NAME];
     snprintf(name, sizeof name, "%.20s %u", keeper->pool->name, index);
     memset(&worker->note, 0, sizeof worker->note);
-    keeper->processes[index] =
-        brood_process_start(worker_main, worker, 0, &(brood_process_options){ .name = name, .start = BROOD_FORK });
+    const brood_process_options options = { .name = name, .start = BROOD_FORK };
+    keeper->processes[index] = process_start(worker_main, worker, 0, &options, HANDLE_INTERNAL);
     if (!keeper->processes[index])
         return -errno;
     atomic_store(&worker->pid, brood_process_pid(keeper->processes[index]));
@@ -139,7 +139,7 @@ static void reap_workers(struct keeper *keeper)
         keeper->unserved = had_begun(&pool->workers[i]) ? 0 : keeper->unserved + 1;
         job_settle(&pool->workers[i], &end);
         atomic_store(&pool->workers[i].pid, 0);
-        brood_process_close(keeper->processes[i]);
+        process_discard(keeper->processes[i]);
         keeper->processes[i] = NULL;
         settled = true;
     }
@@ -210,7 +210,7 @@ static void end_workers(struct keeper *keeper, bool asked)
             process_await(keeper->processes[i], NULL, CLOCK_NEVER);
         }
         atomic_store(&pool->workers[i].pid, 0);
-        brood_process_close(keeper->processes[i]);
+        process_discard(keeper->processes[i]);
     }
     free(keeper->processes);
     free(keeper->polled);

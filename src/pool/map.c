@@ -77,7 +77,7 @@ static int name_task(struct job *job, brood_task *task)
 {
     uintptr_t address;
     memcpy(&address, &task, sizeof address);
-    /* A library loaded after the start (ENOENT) may still have been there when the keeper was forked: workers tell. */
+    /* A library whose file is gone may still have been there when the keeper was forked: workers tell. */
     if (module_name(address, &job->task) == -EINVAL)
         return error_set(EINVAL, "brood_pool_map: the task at %p is in no module: workers cannot find it",
                          (void *)address);

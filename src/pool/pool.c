@@ -2,11 +2,12 @@
 #include "pool/pool.h"
 
 #include "error/error.h"
+#include "error/log.h"
 #include "os/clock.h"
 #include "os/futex.h"
 #include "pool/owner.h"
-#include "process/family.h"
 #include "process/process.h"
+#include "process/start.h"
 #include "region/heap.h"
 #include "region/region.h"
 
@@ -53,13 +54,15 @@ int pool_enter(const struct brood_pool *pool, const char *call)
     return 0;
 }
 
-/* By spawn rather than fork where there are other threads now, whose locks it would hand on torn. SIGTERM is held back:
- * a handler of the program's must not run in it before it has its own. */
+/* By the fork server rather than fork where there are other threads now, whose locks it would hand on torn. SIGTERM is
+ * held back: a handler of the program's must not run in it before it has its own. */
 static brood_process *start_keeper(struct brood_pool *pool)
 {
     brood_start start = (brood_start)pool->start;
-    if (start == BROOD_DEFAULT)
-        start = thread_is_only() ? family_start_method() : BROOD_SPAWN;
+    if (start == BROOD_DEFAULT && (start = start_default()) == BROOD_FORK && !thread_is_only()) {
+        start = BROOD_FORKSERVER;
+        log_say(BROOD_INFO, "pool '%s': by the fork server, since the program has other threads", pool->name);
+    }
     char name[SLOT_NAME];
     snprintf(name, sizeof name, "%.20s keeper", pool->name);
     sigset_t term, before;
@@ -67,8 +70,8 @@ static brood_process *start_keeper(struct brood_pool *pool)
     sigaddset(&term, SIGTERM);
     pthread_sigmask(SIG_BLOCK, &term, &before);
     /* It survives as far as the start goes: it watches its creator by itself. */
-    brood_process *keeper = brood_process_start(
-        keeper_main, pool, 0, &(brood_process_options){ .name = name, .start = start, .survives = true });
+    const brood_process_options options = { .name = name, .start = start, .survives = true };
+    brood_process *keeper = process_start(keeper_main, pool, 0, &options, HANDLE_INTERNAL);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return keeper;
 }
@@ -80,7 +83,7 @@ int pool_keep(struct brood_pool *pool)
     pthread_mutex_lock(&owner->guard);
     brood_end end;
     if (owner->keeper && process_await(owner->keeper, &end, 0)) {
-        brood_process_close(owner->keeper);
+        process_discard(owner->keeper);
         owner->keeper = NULL;
         /* One that ended by itself could not do its work, and the next will not either. */
         owner->fallen += end.how == BROOD_CRASHED ? 1 : KEEPERS_MOST / KEEPERS_UNABLE;
@@ -223,7 +226,7 @@ int brood_pool_destroy(brood_pool *pool)
             process_signal(owner->keeper, SIGKILL);
             process_await(owner->keeper, NULL, CLOCK_NEVER);
         }
-        brood_process_close(owner->keeper);
+        process_discard(owner->keeper);
     }
     await_workers(pool);
     owner_free_retired(owner, pool, true);

@@ -26,7 +26,8 @@ static brood_task *task_of(const struct module_function *name, int *failed)
     static brood_task *last;
     if (!last || memcmp(&last_name, name, sizeof last_name) != 0) {
         uintptr_t address;
-        *failed = module_find(name, &address);
+        char why[64];
+        *failed = module_find(name, &address, why, sizeof why);
         if (*failed < 0)
             return NULL;
         memcpy(&last, &address, sizeof last);

@@ -1,6 +1,7 @@
 /* process/end.c: brood/end.h: names, and what a process or task says of its own end. */
 #include "process/end.h"
 
+#include "os/clock.h"
 #include "os/wiped.h"
 
 #include <signal.h>
@@ -16,6 +17,7 @@ void end_note_to(struct end_note *note)
 void end_say(struct end_note *note, int code)
 {
     note->code = code;
+    note->at = clock_now();
     atomic_store_explicit(&note->how, code ? BROOD_FAILED : BROOD_RETURNED, memory_order_release);
 }
 
@@ -72,9 +74,13 @@ const char *brood_signal_name(int signal)
     return names[signal][0] ? names[signal] : NULL;
 }
 
-void end_tell(brood_end *end, const struct child_status *status, const struct end_note *note, bool began)
+void end_tell(brood_end *end, const struct child_status *status, const struct end_note *note, bool began,
+              int64_t started)
 {
     int how = atomic_load_explicit(&note->how, memory_order_acquire);
+    end->wall_us = ((how == BROOD_RUNNING ? clock_now() : note->at) - started) / 1000;
+    end->cpu_us = status->cpu_us;
+    end->peak_bytes = status->peak_bytes;
     if (status->signal) {
         const char *name = brood_signal_name(status->signal);
         end->how = BROOD_CRASHED;

@@ -13,7 +13,9 @@ void end_note_to(struct end_note *note);
 /* The last word: the function returned `code`. */
 void end_say(struct end_note *note, int code);
 
-/* Puts both together into how, code, signal, core_dumped and why of `end`. `began`: the child had found its slot. */
-void end_tell(brood_end *end, const struct child_status *status, const struct end_note *note, bool began);
+/* Puts both together into `end`: all but pid, attempt and index. `began`: the child had found its slot; `started`: when
+ * (os/clock.h) it was. */
+void end_tell(brood_end *end, const struct child_status *status, const struct end_note *note, bool began,
+              int64_t started);
 
 #endif

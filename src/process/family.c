@@ -1,17 +1,21 @@
-/* process/family.c: brood/family.h.
+/* process/family.c: brood/family.h, but for brood_fini.
  */
-#include "process/family.h"
-
 #include "error/error.h"
+#include "error/log.h"
 #include "os/cpu.h"
 #include "os/limits.h"
 #include "os/program.h"
 #include "os/wiped.h"
+#include "process/begin.h"
+#include "process/fini.h"
+#include "process/server.h"
+#include "process/spawn.h"
 #include "process/start.h"
 #include "process/table.h"
 #include "region/region.h"
 #include "wait/spin.h"
 
+#include <brood/family.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -20,32 +24,10 @@
 
 static pthread_mutex_t init_guard = PTHREAD_MUTEX_INITIALIZER;
 static bool init_failed;
-static _Atomic int start_method = BROOD_FORK;
-
-static const struct {
-    brood_start start;
-    const char *name;
-} start_methods[] = { { BROOD_FORK, "fork" }, { BROOD_SPAWN, "spawn" } };
 
 const char *brood_version(void)
 {
     return BROOD_VERSION;
-}
-
-const char *brood_start_name(brood_start start)
-{
-    for (size_t i = 0; i < sizeof start_methods / sizeof *start_methods; i++)
-        if (start_methods[i].start == start)
-            return start_methods[i].name;
-    return NULL;
-}
-
-int brood_start_find(const char *name)
-{
-    for (size_t i = 0; name && i < sizeof start_methods / sizeof *start_methods; i++)
-        if (strcmp(start_methods[i].name, name) == 0)
-            return (int)start_methods[i].start;
-    return error_set(EINVAL, "'%s' is no start method: fork and spawn are", name ? name : "(null)");
 }
 
 int brood_cpu_count(void)
@@ -53,9 +35,13 @@ int brood_cpu_count(void)
     return cpu_usable();
 }
 
-brood_start family_start_method(void)
+/* Of this process, for the lines of its log. */
+static void tell_name(char *name)
 {
-    return (brood_start)atomic_load(&start_method);
+    slot_id id = atomic_load(&wiped->slot);
+    name[0] = 0;
+    if (id)
+        table_name(id, name);
 }
 
 /* BROOD_LIMIT: bytes, or with K, M or G behind. 0 or -EINVAL with a sentence. */
@@ -92,22 +78,6 @@ static int choose_limit(const brood_init_options *options, size_t *limit)
     return error_set(EINVAL, "%s is %zu bytes: a region has at least %zu", chosen, *limit, REGION_LEAST);
 }
 
-static int choose_start(const brood_init_options *options)
-{
-    const char *text = getenv("BROOD_START_METHOD");
-    int chosen = options ? (int)options->start : BROOD_DEFAULT;
-    if (chosen == BROOD_DEFAULT && text) {
-        chosen = brood_start_find(text);
-        if (chosen < 0)
-            return error_set(EINVAL, "BROOD_START_METHOD is '%s': it must be fork or spawn", text);
-    }
-    if (chosen != BROOD_DEFAULT && !brood_start_name((brood_start)chosen))
-        return error_set(EINVAL, "brood_init: %d is no start method", chosen);
-    if (chosen != BROOD_DEFAULT)
-        atomic_store(&start_method, chosen);
-    return 0;
-}
-
 static int check_options(const brood_init_options *options)
 {
     for (size_t i = 0; options && i < sizeof options->reserved / sizeof *options->reserved; i++)
@@ -116,16 +86,20 @@ static int check_options(const brood_init_options *options)
     return 0;
 }
 
-/* 0: founded.  1: a spawned child, which has joined; what it needs of the options is set before.  -errno. */
-static int found_or_join(const brood_init_options *options)
+/* 0: founded.  1: a spawned child, which has joined as *id; what it needs of the options is set before.  -errno. */
+static int found_or_join(const brood_init_options *options, slot_id *id)
 {
     size_t limit;
     int failed = check_options(options);
-    if (failed < 0 || (failed = choose_start(options)) < 0)
+    if (failed < 0 || (failed = start_choose(options ? options->start : BROOD_DEFAULT)) < 0 ||
+        (failed = log_choose()) < 0)
         return failed;
-    if (program_remember() < 0 || start_command(options ? options->command : NULL) < 0 || wiped_create() < 0)
+    if (program_remember() < 0 || spawn_command(options ? options->command : NULL) < 0 || wiped_create() < 0 ||
+        fini_at_exit() < 0)
         return error_set(ENOMEM, "brood_init: no memory");
-    if ((failed = start_join()) != 0 || (failed = choose_limit(options, &limit)) < 0)
+    server_preload(options ? options->preload : NULL);
+    log_ask_name(tell_name);
+    if ((failed = spawn_join(id)) != 0 || (failed = choose_limit(options, &limit)) < 0)
         return failed;
     struct region *found = region_found(limit, table_size(limit));
     if (!found)
@@ -141,12 +115,13 @@ static int found_or_join(const brood_init_options *options)
 int brood_init(const brood_init_options *options)
 {
     int result = BROOD_ALREADY;
+    slot_id id = 0;
     if (!region_is_there()) {
         pthread_mutex_lock(&init_guard);
         if (init_failed) {
             result = region_enter();
         } else if (!region_is_there()) {
-            result = found_or_join(options);
+            result = found_or_join(options, &id);
             init_failed = result < 0;
             if (init_failed)
                 region_refuse(brood_error());
@@ -155,7 +130,7 @@ int brood_init(const brood_init_options *options)
                 return result;
             }
             pthread_mutex_unlock(&init_guard); /* the target may call brood_init too */
-            start_serve();
+            begin_afresh(id);
         }
         pthread_mutex_unlock(&init_guard);
     }

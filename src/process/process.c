@@ -1,173 +1,73 @@
-/* process/process.c: brood/process.h.
- *
- * A handle is private memory of the starter, told from a forked child's copy by the starter's pid. What outlives the
- * child's slot is kept in it: the end, and the name.
- */
+/* process/process.c: brood/process.h. */
 #include "process/process.h"
 
 #include "error/error.h"
+#include "error/log.h"
 #include "os/child.h"
 #include "os/clock.h"
-#include "os/shm.h"
+#include "os/futex.h"
 #include "os/wiped.h"
-#include "process/end.h"
-#include "process/family.h"
+#include "process/begin.h"
+#include "process/server.h"
+#include "process/spawn.h"
 #include "process/start.h"
-#include "region/heap.h"
+#include "process/ticket.h"
 #include "region/region.h"
 
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-struct brood_process {
-    pid_t starter, pid;
-    slot_id id;
-    int pidfd;
-    int lifeline; /* the parent's end of a pipe tie, or -1 */
-    struct shm_identity lifeline_file;
-    pthread_mutex_t guard; /* of the next three */
-    bool ended;
-    int joiners;                   /* threads in brood_process_join */
-    brood_end end;                 /* if ended */
-    struct brood_process *tied[2]; /* neighbours in the list of those with a lifeline */
-    struct brood_process *left;    /* the next of those that were closed while they ran */
-    char name[SLOT_NAME];
-};
-
-/* All handles with a lifeline. A forked child inherits the parent's ends and must close them, or its siblings would
- * outlive their parent; so the list is held still while one is forked. The guard is on the page that a fork wipes: a
- * child forked by hand while another thread had it finds it free. */
-static struct brood_process *tied_first;
-
-static void tied_lock(void)
-{
-    int32_t free_now = 0;
-    for (; !atomic_compare_exchange_weak(&wiped->tied_busy, &free_now, 1); free_now = 0)
-        sched_yield();
-}
-
-static void tied_unlock(void)
-{
-    atomic_store(&wiped->tied_busy, 0);
-}
-
-static void tied_add(brood_process *process)
-{
-    process->tied[1] = tied_first;
-    if (tied_first)
-        tied_first->tied[0] = process;
-    tied_first = process;
-}
-
-/* The number may have been closed by the program and given to a file of its own. */
-static void close_lifeline(struct brood_process *process)
-{
-    if (shm_is(process->lifeline, &process->lifeline_file))
-        close(process->lifeline);
-    process->lifeline = -1;
-}
-
-static void tied_remove(brood_process *process)
-{
-    tied_lock();
-    if (process->tied[0])
-        process->tied[0]->tied[1] = process->tied[1];
-    else
-        tied_first = process->tied[1];
-    if (process->tied[1])
-        process->tied[1]->tied[0] = process->tied[0];
-    tied_unlock();
-    close_lifeline(process);
-}
-
-void process_forget_all(void)
-{
-    if (!tied_first)
-        return; /* the usual case: without a store, which would cost a fresh child the copy of a page */
-    for (brood_process *process = tied_first; process; process = process->tied[1])
-        close_lifeline(process);
-    tied_first = NULL;
-}
-
-/* Takes its status if it has ended; under its guard, or when nobody else knows it. */
-static bool reap(brood_process *process)
-{
-    struct child_status status;
-    if (process->ended || child_reap(process->pid, process->pidfd, &status) == 0)
-        return process->ended;
-    struct slot *slot = slot_of(process->id);
-    heap_settle();
-    process->end = (brood_end){ .pid = process->pid, .attempt = 1 };
-    end_tell(&process->end, &status, &slot->note, atomic_load(&slot->began));
-    process->ended = true;
-    table_release(process->id);
-    if (process->lifeline >= 0)
-        tied_remove(process);
-    return true;
-}
-
-static void discard(brood_process *process)
-{
-    child_close_pidfd(process->pidfd);
-    pthread_mutex_destroy(&process->guard);
-    free(process);
-}
-
-void process_reap_left(void)
-{
-    int32_t free_now = 0;
-    /* Where the system gives no sign (a status that nobody wants), a look now and then. */
-    bool look = atomic_load(&wiped->left) && (child_any_ended() || atomic_fetch_add(&wiped->left_looks, 1) % 16 == 0);
-    if (!look || !atomic_compare_exchange_strong(&wiped->left_busy, &free_now, 1))
-        return;
-    brood_process *process = atomic_exchange(&wiped->left, NULL), *next;
-    for (; process; process = next) {
-        next = process->left;
-        if (reap(process)) {
-            discard(process);
-            continue;
-        }
-        void *first = atomic_load(&wiped->left);
-        do
-            process->left = first;
-        while (!atomic_compare_exchange_weak(&wiped->left, &first, process));
-    }
-    atomic_store(&wiped->left_busy, 0);
-}
+#define LEAST_MEMORY ((int64_t)1 << 20)
+#define SERVERS_MOST 10 /* killed in a row, before one of them made the process */
 
 /* ---- starting ---- */
 
-/* The ticket, in the slot's own place for it, so that it goes with the slot. 0 or -errno with a sentence. */
-static int write_ticket(struct slot *slot, brood_target *target, const void *arg, size_t size, brood_start start)
+static int check_limit(const char *name, int64_t value, int64_t least)
 {
-    size_t bytes;
-    if (__builtin_add_overflow(size, sizeof(struct ticket), &bytes) || !heap_take_into((void **)&slot->ticket, bytes))
-        return error_set(ENOMEM, "no memory in the region for an argument of %zu bytes", size);
-    struct ticket *ticket = slot->ticket;
-    uintptr_t address;
-    memcpy(&address, &target, sizeof address);
-    int named = start == BROOD_SPAWN ? module_name(address, &ticket->function) : 0;
-    if (named < 0) {
-        char function[MODULE_PATH_MAX + 64];
-        module_describe(&ticket->function, function, sizeof function);
-        return named == -ENOENT
-                   ? error_set(ENOENT, "the %s was loaded after the program started: a spawned child lacks it",
-                               function)
-                   : error_set(-named, "the function at %p is in no module: a spawned child cannot find it",
-                               (void *)address);
-    }
-    ticket->target = target;
-    ticket->arg = size ? memcpy(ticket->copy, arg, size) : (void *)(uintptr_t)arg;
+    return value != 0 && value < least ? error_set(EINVAL, "brood_process_start: %s is %lld: the least is %lld", name,
+                                                   (long long)value, (long long)least)
+                                       : 0;
+}
+
+static int check_list(const char *name, const void *list, size_t count, size_t most)
+{
+    if (!list && count > 0)
+        return error_set(EINVAL, "brood_process_start: %s is NULL, and its count %zu", name, count);
+    if (count > most)
+        return error_set(EINVAL, "brood_process_start: %zu %s: there may be %zu", count, name, most);
     return 0;
 }
 
-/* All that must be right before anything is made. 0 or -EINVAL with a sentence. */
+static int check_options(const brood_process_options *options)
+{
+    for (size_t i = 0; i < sizeof options->reserved / sizeof *options->reserved; i++)
+        if (options->reserved[i])
+            return error_set(EINVAL, "brood_process_start: the options are of a newer brood (reserved[%zu])", i);
+    if (options->start != BROOD_DEFAULT && !brood_start_name(options->start))
+        return error_set(EINVAL, "brood_process_start: %d is no start method", (int)options->start);
+    int failed;
+    if ((failed = check_list("fds", options->fds, options->fd_count, SETUP_FDS_MAX)) < 0 ||
+        (failed = check_list("cpus", options->cpus, options->cpu_count, SETUP_CPUS_MAX)) < 0 ||
+        (failed = check_limit("max_memory", options->max_memory, LEAST_MEMORY)) < 0 ||
+        (failed = check_limit("max_cpu_seconds", options->max_cpu_seconds, 1)) < 0 ||
+        (failed = check_limit("max_files", options->max_files, 3)) < 0 ||
+        (failed = check_limit("max_core", options->max_core, -1)) < 0)
+        return failed;
+    if (options->cpus && options->cpu_count == 0)
+        return error_set(EINVAL, "brood_process_start: cpus is empty: the process could run nowhere");
+    const int streams[] = { options->input, options->output, options->errors };
+    struct setup named = { .fds = options->fds, .fd_count = (uint32_t)options->fd_count };
+    memcpy(named.streams, streams, sizeof streams);
+    int fd;
+    if (setup_check_fds(&named, &fd) < 0)
+        return error_set(EBADF, "brood_process_start: descriptor %d is not open, or not one that can be given", fd);
+    return 0;
+}
+
+/* All that must be right before anything is made. 0 or -errno with a sentence. */
 static int check(brood_target *target, const void *arg, size_t size, const brood_process_options *options)
 {
     if (!target)
@@ -177,57 +77,89 @@ static int check(brood_target *target, const void *arg, size_t size, const brood
     if (size == 0 && arg && !region_contains(arg))
         return error_set(EINVAL, "brood_process_start: arg %p is not in the region: give its size to have it copied",
                          arg);
-    if (!options)
-        return 0;
-    for (size_t i = 0; i < sizeof options->reserved / sizeof *options->reserved; i++)
-        if (options->reserved[i])
-            return error_set(EINVAL, "brood_process_start: the options are of a newer brood (reserved[%zu])", i);
-    if (options->start != BROOD_DEFAULT && !brood_start_name(options->start))
-        return error_set(EINVAL, "brood_process_start: %d is no start method", (int)options->start);
-    return 0;
+    return options ? check_options(options) : 0;
 }
 
-static brood_process *new_handle(const char *name)
+/* Waits for what the child says of its setup. 0, or -errno with a sentence: then the process is gone. */
+static int await_setup(brood_process *process)
 {
-    brood_process *process = calloc(1, sizeof *process);
-    if (!process)
-        return NULL;
-    process->starter = getpid();
-    process->pidfd = process->lifeline = -1;
-    pthread_mutex_init(&process->guard, NULL);
-    snprintf(process->name, sizeof process->name, "%s", name);
-    return process;
+    struct slot *slot = slot_of(process->id);
+    uint32_t said;
+    brood_end end;
+    while ((said = atomic_load(&slot->set_up)) == 0) {
+        /* No one else wakes us if the child is killed just now. */
+        futex_sleep(&slot->set_up, 0, clock_now() + THREAD_NAP);
+        if (atomic_load(&slot->set_up) == 0 && process_await(process, &end, 0))
+            return error_set(ECHILD, "process '%s' (%d) ended before it was set up: %s", process->name, process->pid,
+                             end.why[0] ? end.why : "its main returned");
+    }
+    int outcome = (int)(said - 1);
+    if (outcome == 0)
+        return 0;
+    process_await(process, &end, CLOCK_NEVER);
+    return error_set(SETUP_ERRNO(outcome), "process '%s' cannot be started: %s: %s", process->name,
+                     setup_step_name(SETUP_STEP(outcome)), strerror(SETUP_ERRNO(outcome)));
 }
 
-/* The process itself, for a slot with its ticket. 0 or -errno with a sentence. */
-static int launch(brood_process *process, brood_start start, bool survives)
+/* The process itself, for a slot with its ticket; while the list is held, and the server if it is to make it. Its pid,
+ * or -errno with a sentence. */
+static pid_t make(brood_process *process, const struct child_bond *bond)
+{
+    const struct ticket *ticket = slot_of(process->id)->ticket;
+    int outcome = 0;
+    if (ticket->method == BROOD_FORK)
+        return begin_fork(process->id, bond);
+    if (ticket->method == BROOD_FORKSERVER)
+        return server_fork(process->id, bond);
+    pid_t pid = spawn_start(process->id, bond, &outcome);
+    return outcome ? error_set(SETUP_ERRNO(outcome), "process '%s' cannot be started: %s: %s", process->name,
+                               setup_step_name(SETUP_STEP(outcome)), strerror(SETUP_ERRNO(outcome)))
+                   : pid;
+}
+
+/* 0 or -errno with a sentence. */
+static int launch(brood_process *process, brood_start method)
 {
     struct child_bond bond;
-    bool alone = thread_is_only(); /* then nobody else can be at the list, nor make a pipe that a child inherits */
-    if (!alone)
-        tied_lock();
-    pid_t pid = child_bind(&bond, survives);
+    enum child_tie tie = process->survives ? CHILD_FREE : method == BROOD_FORKSERVER ? server_tie() : child_tie();
+    pid_t pid = child_bind(&bond, tie);
     if (pid < 0)
-        error_set(-pid, "no pipe to tie a child to its parent: %s", strerror(-pid));
-    else
-        pid = start == BROOD_SPAWN ? start_spawn(process->id, &bond) : start_fork(process->id, &bond);
-    if (bond.tie == CHILD_TO_PIPE && bond.pipe[0] >= 0)
+        return error_set(-pid, "no pipe to tie a child to its parent: %s", strerror(-pid));
+    pid = make(process, &bond);
+    if (bond.pipe[0] >= 0)
         close(bond.pipe[0]);
-    if (bond.tie == CHILD_TO_PIPE && pid > 0) {
-        process->lifeline = bond.pipe[1];
-        shm_identify(process->lifeline, &process->lifeline_file);
-        tied_add(process);
-    } else if (bond.tie == CHILD_TO_PIPE && bond.pipe[1] >= 0) {
-        close(bond.pipe[1]);
-    }
-    if (!alone)
-        tied_unlock();
-    if (pid < 0)
+    if (pid < 0) {
+        if (bond.pipe[1] >= 0)
+            close(bond.pipe[1]);
         return pid;
+    }
+    if (bond.pipe[1] >= 0)
+        handle_tie(process, bond.pipe[1]);
     process->pid = pid;
     process->pidfd = child_pidfd(pid);
+    process->pidfd_failed = process->pidfd < 0 ? errno : 0;
     table_open_gate(slot_of(process->id));
     return 0;
+}
+
+/* From a ticket to a process. 0 or -errno with a sentence. */
+static int start(brood_process *process, brood_start method)
+{
+    int failed;
+    for (int tries = 0;; tries++) {
+        if (method == BROOD_FORKSERVER && (failed = server_hold()) < 0)
+            return failed;
+        handles_hold();
+        failed = launch(process, method);
+        if (failed == 0)
+            handle_list(process);
+        handles_let_go();
+        if (method == BROOD_FORKSERVER)
+            server_let_go();
+        if (failed != -EOWNERDEAD || tries + 1 >= SERVERS_MOST)
+            break;
+    }
+    return failed;
 }
 
 static void no_slot(void)
@@ -238,36 +170,94 @@ static void no_slot(void)
         error_set(errno, "no memory for a place in the family's table");
 }
 
-brood_process *brood_process_start(brood_target *target, const void *arg, size_t size,
-                                   const brood_process_options *options)
+static void warn_of_threads(void)
 {
-    if (region_enter() < 0 || check(target, arg, size, options) < 0)
-        return NULL;
-    process_reap_left();
-    brood_start start = options && options->start ? options->start : family_start_method();
+    static _Atomic bool warned;
+    if (!thread_is_only() && !atomic_exchange(&warned, true))
+        log_say(BROOD_WARNING, "fork of a program with other threads: what they hold locked stays locked in the child; "
+                               "spawn and forkserver have no such trouble");
+}
+
+static brood_process *start_process(brood_target *target, const void *arg, size_t size,
+                                    const brood_process_options *options, enum handle_kind kind)
+{
+    handles_reap_closed();
+    brood_start method = options && options->start ? options->start : start_default();
     const char *name = options && options->name ? options->name : "process";
-    if (table_self("process") == 0) {
+    slot_id self = table_self("process");
+    if (self == 0) {
         no_slot();
         return NULL;
     }
-    brood_process *process = new_handle(name);
+    brood_process *process = handle_create(kind, name);
     if (!process) {
         error_set(ENOMEM, "no memory for a process handle");
         return NULL;
     }
-    process->id = table_claim(name);
+    process->daemon = options && options->daemon;
+    process->survives = options && options->survives;
+    if (method == BROOD_FORK)
+        warn_of_threads();
+    process->id = table_claim(name, self);
     if (process->id == 0) {
         no_slot();
-    } else if (write_ticket(slot_of(process->id), target, arg, size, start) == 0 &&
-               launch(process, start, options && options->survives) == 0) {
-        return process;
+        int failed = errno;
+        handle_destroy(process);
+        errno = failed;
+        return NULL;
     }
-    int failed = errno;
-    if (process->id)
+    struct slot *slot = slot_of(process->id);
+    int failed = ticket_write(slot, target, arg, size, method, options);
+    if (failed == 0)
+        failed = start(process, method);
+    if (failed < 0) {
         table_release(process->id);
-    discard(process);
-    errno = failed;
-    return NULL;
+        handle_destroy(process);
+        errno = -failed;
+        return NULL;
+    }
+    if (slot->ticket->answered && (failed = await_setup(process)) < 0) {
+        process_discard(process);
+        errno = -failed;
+        return NULL;
+    }
+    atomic_store(&process->made, true);
+    log_say(BROOD_DEBUG, "process '%s' (%d): slot %u of %u, descriptor %d%s", process->name, process->pid,
+            (unsigned)(uint32_t)process->id, region->table->count, process->pidfd,
+            process->lifeline < 0 ? "" : ", tied by a pipe");
+    log_say(BROOD_INFO, "process '%s' (%d) started by %s", process->name, process->pid, brood_start_name(method));
+    return process;
+}
+
+brood_process *process_start(brood_target *target, const void *arg, size_t size, const brood_process_options *options,
+                             enum handle_kind kind)
+{
+    handles_enter();
+    brood_process *process = start_process(target, arg, size, options, kind);
+    handles_leave();
+    return process;
+}
+
+brood_process *brood_process_start(brood_target *target, const void *arg, size_t size,
+                                   const brood_process_options *options)
+{
+    if (region_enter() < 0)
+        return NULL;
+    if (handles_are_held()) {
+        error_set(EDEADLK, "brood_process_start: called in a signal handler that interrupted a call of brood");
+        return NULL;
+    }
+    if (check(target, arg, size, options) < 0)
+        return NULL;
+    return process_start(target, arg, size, options, HANDLE_CHILD);
+}
+
+void process_discard(brood_process *process)
+{
+    handles_hold();
+    handle_unlist(process);
+    handles_let_go();
+    handle_destroy(process);
 }
 
 /* ---- the started ---- */
@@ -282,46 +272,62 @@ static int check_handle(const brood_process *process, const char *call)
     if (process->starter != getpid())
         return error_set(ECHILD, "%s: process '%s' (%d) was started by process %d, not by this one", call,
                          process->name, process->pid, process->starter);
+    if (handles_are_held())
+        return error_set(EDEADLK, "%s: called in a signal handler that interrupted a call of brood", call);
     return 0;
 }
 
-bool process_await(brood_process *process, brood_end *end, int64_t deadline)
+static int check_awaited(const brood_process *process, const char *call)
 {
-    process_reap_left();
-    pthread_mutex_lock(&process->guard);
-    process->joiners++;
-    bool ended = reap(process);
-    if (!ended && deadline > clock_now()) {
-        pthread_mutex_unlock(&process->guard);
-        child_await(process->pid, process->pidfd, deadline);
-        pthread_mutex_lock(&process->guard);
-        ended = reap(process);
-    }
-    process->joiners--;
-    if (end)
-        *end = ended ? process->end : (brood_end){ .how = BROOD_RUNNING, .pid = process->pid, .attempt = 1 };
-    pthread_mutex_unlock(&process->guard);
-    return ended;
+    int failed = check_handle(process, call);
+    if (failed == 0 && process->kind == HANDLE_SELF)
+        return error_set(EDEADLK, "%s: a process that waited for its own end would wait for ever", call);
+    return failed;
+}
+
+static int check_timeout(int timeout_ms, const char *call)
+{
+    return timeout_ms < BROOD_FOREVER ? error_set(EINVAL, "%s: a timeout of %d ms", call, timeout_ms) : 0;
 }
 
 int brood_process_join(brood_process *process, brood_end *end, int timeout_ms)
 {
-    int failed = check_handle(process, "brood_process_join");
-    if (failed < 0)
+    int failed = check_awaited(process, "brood_process_join");
+    if (failed < 0 || (failed = check_timeout(timeout_ms, "brood_process_join")) < 0)
         return failed;
-    if (timeout_ms < BROOD_FOREVER)
-        return error_set(EINVAL, "brood_process_join: a timeout of %d ms", timeout_ms);
     if (process_await(process, end, clock_deadline(timeout_ms)))
         return 0;
     return error_set(ETIMEDOUT, "process '%s' (%d) still runs after %d ms", process->name, process->pid, timeout_ms);
 }
 
-int process_signal(brood_process *process, int signal)
+/* 0, also if it has ended meanwhile; or -errno with a sentence. */
+static int send_signal(brood_process *process, int signal)
 {
-    pthread_mutex_lock(&process->guard);
-    int sent = reap(process) ? -ESRCH : child_signal(process->pid, process->pidfd, signal);
-    pthread_mutex_unlock(&process->guard);
-    return sent;
+    int sent = process_signal(process, signal);
+    if (sent == 0 || sent == -ESRCH)
+        return sent;
+    return error_set(-sent, "no signal %d to process '%s' (%d): %s", signal, process->name, process->pid,
+                     strerror(-sent));
+}
+
+int brood_process_stop(brood_process *process, brood_end *end, int wait_ms, int term_ms, int kill_ms)
+{
+    static const int signals[] = { 0, SIGTERM, SIGKILL };
+    const int timeouts[] = { wait_ms, term_ms, kill_ms };
+    int failed = check_awaited(process, "brood_process_stop");
+    if (failed == 0 && process->kind == HANDLE_PARENT)
+        failed =
+            error_set(ECHILD, "brood_process_stop: process %d started this one, and is not its to stop", process->pid);
+    for (int i = 0; i < 3 && failed == 0; i++)
+        failed = check_timeout(timeouts[i], "brood_process_stop");
+    for (int i = 0; i < 3 && failed == 0; i++) {
+        failed = signals[i] ? send_signal(process, signals[i]) : 0;
+        if ((failed == 0 || failed == -ESRCH) && process_await(process, end, clock_deadline(timeouts[i])))
+            return 0;
+    }
+    return failed < 0 ? failed
+                      : error_set(ETIMEDOUT, "process '%s' (%d) still runs, %d ms after SIGKILL", process->name,
+                                  process->pid, kill_ms);
 }
 
 int brood_process_signal(brood_process *process, int signal)
@@ -331,12 +337,22 @@ int brood_process_signal(brood_process *process, int signal)
         return failed;
     if (signal < 0 || signal >= NSIG)
         return error_set(EINVAL, "brood_process_signal: %d is no signal", signal);
-    int sent = process_signal(process, signal);
-    if (sent == -ESRCH)
-        return error_set(ESRCH, "process '%s' (%d) has ended", process->name, process->pid);
-    return sent < 0 ? error_set(-sent, "no signal %d to process '%s' (%d): %s", signal, process->name, process->pid,
-                                strerror(-sent))
-                    : 0;
+    if (process->kind == HANDLE_PARENT)
+        return error_set(ECHILD, "brood_process_signal: process %d started this one, and is not its to signal",
+                         process->pid);
+    int sent = send_signal(process, signal);
+    return sent == -ESRCH ? error_set(ESRCH, "process '%s' (%d) has ended", process->name, process->pid) : sent;
+}
+
+int brood_process_fd(brood_process *process)
+{
+    int failed = check_handle(process, "brood_process_fd");
+    if (failed < 0)
+        return failed;
+    if (process->pidfd < 0)
+        return error_set(process->pidfd_failed, "process '%s' (%d) has no descriptor: %s", process->name, process->pid,
+                         strerror(process->pidfd_failed));
+    return process->pidfd;
 }
 
 int brood_process_pid(const brood_process *process)
@@ -351,11 +367,6 @@ const char *brood_process_name(const brood_process *process)
     return process ? process->name : "";
 }
 
-int process_descriptor(const brood_process *process)
-{
-    return process->pidfd;
-}
-
 int brood_process_close(brood_process *process)
 {
     if (!process)
@@ -363,18 +374,79 @@ int brood_process_close(brood_process *process)
     int failed = check_handle(process, "brood_process_close");
     if (failed < 0)
         return failed;
-    pthread_mutex_lock(&process->guard);
-    bool busy = process->joiners > 0, ended = !busy && reap(process);
-    pthread_mutex_unlock(&process->guard);
-    if (busy)
-        return error_set(EBUSY, "process '%s' (%d) is being joined by another thread", process->name, process->pid);
-    if (ended) {
-        discard(process);
-        return 0;
+    if (process->kind != HANDLE_CHILD)
+        return error_set(EINVAL, "brood_process_close: '%s' (%d) is this process itself, or its parent", process->name,
+                         process->pid);
+    return handle_close(process);
+}
+
+/* ---- relatives ---- */
+
+/* The handle in *place, made by the first thread that asks. NULL, ENOMEM. */
+static brood_process *relative(_Atomic(void *) *place, enum handle_kind kind, pid_t pid, slot_id id, const char *name)
+{
+    brood_process *process = handle_create(kind, name);
+    void *nobody = NULL;
+    if (!process) {
+        error_set(ENOMEM, "no memory for a process handle");
+        return NULL;
     }
-    void *first = atomic_load(&wiped->left);
-    do
-        process->left = first;
-    while (!atomic_compare_exchange_weak(&wiped->left, &first, process));
-    return 0;
+    process->pid = pid;
+    process->id = id;
+    process->pidfd = child_pidfd(pid);
+    process->pidfd_failed = process->pidfd < 0 ? errno : 0;
+    if (kind == HANDLE_PARENT && getppid() != pid) { /* it is gone, and the pid may be a stranger's */
+        child_close_pidfd(process->pidfd);
+        process->pidfd = child_ended_descriptor();
+        process->pidfd_failed = process->pidfd < 0 ? errno : 0;
+    }
+    if (atomic_compare_exchange_strong(place, &nobody, process))
+        return process;
+    handle_destroy(process);
+    return nobody;
+}
+
+brood_process *brood_process_self(void)
+{
+    if (region_enter() < 0)
+        return NULL;
+    brood_process *self = atomic_load(&wiped->self);
+    if (self)
+        return self;
+    slot_id id = table_self("process");
+    char name[SLOT_NAME] = "process";
+    if (id)
+        table_name(id, name);
+    return relative(&wiped->self, HANDLE_SELF, getpid(), id, name);
+}
+
+brood_process *brood_process_parent(void)
+{
+    if (region_enter() < 0)
+        return NULL;
+    brood_process *parent = atomic_load(&wiped->parent);
+    slot_id id = atomic_load(&wiped->slot);
+    const struct slot *slot = id ? slot_of(id) : NULL;
+    pid_t pid = slot && slot->starter ? (pid_t)(uint32_t)atomic_load(&slot->claim) : 0;
+    if (parent)
+        return parent;
+    if (pid == 0) {
+        error_set(ESRCH, "brood did not start this process");
+        return NULL;
+    }
+    char name[SLOT_NAME];
+    table_name(slot->starter, name);
+    return relative(&wiped->parent, HANDLE_PARENT, pid, slot->starter, name);
+}
+
+int brood_process_children(brood_process **children, size_t max)
+{
+    if (region_enter() < 0)
+        return -EINVAL;
+    if (!children && max > 0)
+        return error_set(EINVAL, "brood_process_children: children is NULL, and max %zu", max);
+    if (handles_are_held())
+        return error_set(EDEADLK,
+                         "brood_process_children: called in a signal handler that interrupted a call of brood");
+    return handle_children(children, max);
 }

@@ -1,23 +1,14 @@
-/* process/process.h: the handles of the processes that this process started; for the other rooms. */
+/* process/process.h: starting processes, for the rooms above and for brood's own. */
 #ifndef PROCESS_PROCESS_H
 #define PROCESS_PROCESS_H
 
-#include <brood/process.h>
-#include <stdint.h>
+#include "process/handle.h"
 
-/* In a forked child, first of all: what its parent kept for its children is not the child's. */
-void process_forget_all(void);
+/* As brood_process_start; HANDLE_INTERNAL: a process of brood's own, which no one else hears of. */
+brood_process *process_start(brood_target *target, const void *arg, size_t size, const brood_process_options *options,
+                             enum handle_kind kind);
 
-/* Takes the status of those that were closed while they ran and have ended since: no zombie stays. */
-void process_reap_left(void);
-
-/* As brood_process_join, in the starter, without a sentence: true: it has ended, and *end (if not NULL) says how. */
-bool process_await(brood_process *process, brood_end *end, int64_t deadline);
-
-/* As brood_process_signal, without a sentence. */
-int process_signal(brood_process *process, int signal);
-
-/* Its pidfd, to poll with others; -1 where there is none. The handle's. */
-int process_descriptor(const brood_process *process);
+/* Gives up the handle of an internal process that has ended. */
+void process_discard(brood_process *process);
 
 #endif

@@ -1,176 +1,90 @@
-/* process/start.c: forking, spawning, and what a child does first.
- *
- * A spawned child is this very program again. It is told by a marker in its environment: the region's descriptor, its
- * slot, the program's descriptor, and its own pid, which it writes there itself before it executes the program. The
- * marker counts only for that pid, only where the slot names it too, and never in a program that gained privileges; it
- * is removed at once. A child whose marker counts but whose region cannot be joined must not go on as a program of its
- * own: it would start children of its own in turn, for ever.
- */
+/* process/start.c: brood/start.h: the start methods' names, and this process' default. */
 #include "process/start.h"
 
 #include "error/error.h"
-#include "os/program.h"
-#include "os/wiped.h"
-#include "process/end.h"
-#include "process/process.h"
+#include "process/handle.h"
+#include "process/server.h"
 #include "region/region.h"
-#include "wait/spin.h"
 
-#include <brood/family.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
+#include <stdatomic.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/auxv.h>
-#include <unistd.h>
 
-#define MARKER "BROOD_CHILD"
-#define MARKER_SIZE 128
-#define MARKER_TRIES 8 /* fresh address spaces that a child asks for, if the region's place is taken in its own */
+static _Atomic int default_method = BROOD_FORK;
+static _Atomic bool chosen; /* by the program, not by the environment */
 
-extern char **environ;
+static const char *const method_names[] = { NULL, "fork", "spawn", "forkserver" };
 
-static char *const *start_arguments; /* what brood_init was given; else NULL */
-
-int start_command(char *const *command)
+const char *brood_start_name(brood_start start)
 {
-    size_t count = 0;
-    while (command && command[count])
-        count++;
-    char **copy = command ? calloc(count + 1, sizeof *copy) : NULL;
-    if (command && !copy)
-        return -ENOMEM;
-    for (size_t i = 0; i < count; i++) {
-        copy[i] = strdup(command[i]);
-        if (!copy[i]) {
-            while (i-- > 0)
-                free(copy[i]);
-            free(copy);
-            return -ENOMEM;
-        }
+    size_t at = (size_t)start;
+    return at < sizeof method_names / sizeof *method_names ? method_names[at] : NULL;
+}
+
+int brood_start_find(const char *name)
+{
+    for (size_t i = 1; name && i < sizeof method_names / sizeof *method_names; i++)
+        if (strcmp(method_names[i], name) == 0)
+            return (int)i;
+    return error_set(EINVAL, "'%s' is no start method: fork, spawn and forkserver are", name ? name : "(null)");
+}
+
+int start_choose(brood_start asked)
+{
+    const char *text = getenv("BROOD_START_METHOD");
+    if (asked != BROOD_DEFAULT) {
+        if (!brood_start_name(asked))
+            return error_set(EINVAL, "brood_init: %d is no start method", (int)asked);
+        atomic_store(&chosen, true);
+        atomic_store(&default_method, (int)asked);
+    } else if (text) {
+        int found = brood_start_find(text);
+        if (found < 0)
+            return error_set(EINVAL, "BROOD_START_METHOD is '%s': it must be fork, spawn or forkserver", text);
+        atomic_store(&default_method, found);
     }
-    start_arguments = copy; /* for the process' life, as its own arguments are */
     return 0;
 }
 
-/* What every child does once it has a slot and knows its target. */
-static int run(slot_id id, brood_target *target)
+void start_inherit(brood_start start)
 {
-    struct slot *slot = slot_of(id);
-    table_pass_gate(slot);
-    child_rename(slot->name);
-    end_note_to(&slot->note);
-    int code = target(slot->ticket->arg);
-    end_say(&slot->note, code);
-    return code;
+    atomic_store(&default_method, (int)start);
 }
 
-pid_t start_fork(slot_id id, struct child_bond *bond)
+brood_start start_default(void)
 {
-    pid_t pid = child_fork();
-    if (pid < 0)
-        return error_set(-pid, "fork failed: %s", strerror(-pid));
-    if (pid > 0) {
-        atomic_store(&slot_of(id)->pid, pid);
-        return pid;
-    }
-    wiped_begin();
-    process_forget_all();
-    child_follow(bond);
-    table_begin(id);
-    child_leave(run(id, slot_of(id)->ticket->target));
+    return (brood_start)atomic_load(&default_method);
 }
 
-pid_t start_spawn(slot_id id, struct child_bond *bond)
+int brood_start_default(void)
 {
-    int memory = region_descriptor(), program = program_fd();
-    if (memory < 0)
-        return memory;
-    if (program < 0)
-        return error_set(EBADF, "the program closed brood's descriptor of its own file, which a spawned child needs");
-    size_t count = 0;
-    while (environ && environ[count])
-        count++;
-    char **environment = calloc(count + 2, sizeof *environment), marker[MARKER_SIZE];
-    if (!environment)
-        return error_set(ENOMEM, "no memory for the environment of a spawned child");
-    for (size_t i = 0; i < count; i++)
-        environment[i] = environ[i];
-    environment[count] = marker;
-    int length = snprintf(marker, sizeof marker - 11, MARKER "=%d:%llx:%d:0:", memory, (unsigned long long)id, program);
-    struct child_program plan = {
-        .program = program,
-        .arguments = start_arguments ? start_arguments : program_arguments(),
-        .environment = environment,
-        .pid_text = marker + length,
-        .pid_shared = &slot_of(id)->pid,
-        .keep = (const int[]){ memory, program },
-        .keep_count = 2,
-        .bond = bond,
-    };
-    pid_t pid = child_exec(&plan);
-    free(environment);
-    return pid < 0 ? error_set(-pid, "a spawned child could not be started: %s", strerror(-pid)) : pid;
+    return region_enter() < 0 ? -EINVAL : (int)start_default();
 }
 
-/* The address that the region has in the family is taken in this process: the next address space may be luckier. */
-static void try_again(int memory, slot_id id, int program, int tries)
+int brood_start_set_default(brood_start start, bool force)
 {
-    char marker[MARKER_SIZE];
-    snprintf(marker, sizeof marker, "%d:%llx:%d:%d:%d", memory, (unsigned long long)id, program, tries + 1, getpid());
-    if (tries + 1 >= MARKER_TRIES || setenv(MARKER, marker, 1) < 0)
-        return;
-    fcntl(memory, F_SETFD, 0);
-    fcntl(program, F_SETFD, 0);
-    fexecve(program, program_arguments(), environ);
-    unsetenv(MARKER);
+    if (region_enter() < 0)
+        return -EINVAL;
+    if (!brood_start_name(start))
+        return error_set(EINVAL, "brood_start_set_default: %d is no start method", (int)start);
+    if (atomic_exchange(&chosen, true) && !force)
+        return error_set(EBUSY, "brood_start_set_default: it was set to %s before", brood_start_name(start_default()));
+    atomic_store(&default_method, (int)start);
+    return 0;
 }
 
-int start_join(void)
+int brood_start_server(void)
 {
-    const char *marker = getenv(MARKER);
-    int memory, program, tries, pid;
-    unsigned long long id;
-    bool ours = marker && !getauxval(AT_SECURE) &&
-                sscanf(marker, "%d:%llx:%d:%d:%d", &memory, &id, &program, &tries, &pid) == 5 && pid == getpid();
-    if (marker)
-        unsetenv(MARKER);
-    if (!ours)
-        return 0;
-    int joined = region_join(memory);
-    if (joined == -EAGAIN)
-        try_again(memory, id, program, tries);
-    if (joined < 0)
-        return joined;
-    struct slot *slot = slot_of(id);
-    if ((uint32_t)id >= region->table->count || atomic_load(&slot->claim) >> 32 != id >> 32 ||
-        atomic_load(&slot->pid) != getpid()) {
-        region_leave();
-        return error_set(EPERM, "the family that this process was started for knows no such child");
-    }
-    fcntl(memory, F_SETFD, FD_CLOEXEC);
-    program_adopt(program);
-    atomic_store(&spin_cpus, region->cpus);
-    table_begin((slot_id)id);
-    return 1;
-}
-
-_Noreturn void start_serve(void)
-{
-    slot_id id = table_self("");
-    struct slot *slot = slot_of(id);
-    uintptr_t target;
-    int found = module_find(&slot->ticket->function, &target);
-    if (found < 0) {
-        char function[MODULE_PATH_MAX + 64];
-        module_describe(&slot->ticket->function, function, sizeof function);
-        snprintf(slot->note.why, sizeof slot->note.why, "%.60s is not in the child: %s", function,
-                 found == -ESTALE ? "the library is another build there" : "the library is not loaded there");
-        end_say(&slot->note, found);
-        exit(EXIT_FAILURE);
-    }
-    brood_target *function;
-    memcpy(&function, &target, sizeof function);
-    exit(run(id, function) & 0xff);
+    if (region_enter() < 0)
+        return -EINVAL;
+    if (handles_are_held())
+        return error_set(EDEADLK, "brood_start_server: called in a signal handler that interrupted a call of brood");
+    int failed = server_hold();
+    if (failed < 0)
+        return failed;
+    int pid = server_pid();
+    server_let_go();
+    return pid;
 }

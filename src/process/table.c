@@ -75,7 +75,7 @@ static slot_id slot_claim(uint32_t index, bool stale)
     return (uint64_t)generation << 32 | index;
 }
 
-slot_id table_claim(const char *name)
+slot_id table_claim(const char *name, slot_id starter)
 {
     struct table *table = region->table;
     slot_id id = 0;
@@ -100,6 +100,8 @@ slot_id table_claim(const char *name)
     atomic_store(&slot->pid, 0);
     atomic_store(&slot->began, 0);
     atomic_store(&slot->gate, GATE_SHUT);
+    atomic_store(&slot->set_up, 0);
+    slot->starter = starter;
     snprintf(slot->name, sizeof slot->name, "%s", name);
     return id;
 }
@@ -115,6 +117,15 @@ void table_release(slot_id id)
     if (slot->ticket)
         heap_give(slot->ticket, (void **)&slot->ticket);
     atomic_store(&slot->claim, (uint64_t)generation_of(id) << 32);
+}
+
+void table_name(slot_id id, char *name)
+{
+    struct slot *slot = slot_of(id);
+    memcpy(name, slot->name, SLOT_NAME);
+    name[SLOT_NAME - 1] = 0;
+    if (atomic_load(&slot->claim) >> 32 != generation_of(id))
+        name[0] = 0;
 }
 
 void table_begin(slot_id id)
@@ -149,7 +160,7 @@ void table_pass_gate(struct slot *slot)
 slot_id table_self(const char *name)
 {
     slot_id id = atomic_load(&wiped->slot);
-    if (id == 0 && (id = table_claim(name)) != 0) {
+    if (id == 0 && (id = table_claim(name, 0)) != 0) {
         slot_id nobody = 0;
         if (atomic_compare_exchange_strong(&wiped->slot, &nobody, id)) {
             table_begin(id);

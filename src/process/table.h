@@ -22,6 +22,7 @@ struct ticket;
 struct end_note {
     _Atomic int32_t how; /* a brood_how; BROOD_RUNNING: nothing was said */
     int32_t code;
+    int64_t at; /* when it was said: os/clock.h */
     char why[128];
 };
 
@@ -37,6 +38,10 @@ struct slot {
     /* GATE_SHUT by the starter until it has the child's pidfd, so that no foreign wait can free the pid before that.
      * The child waits here first of all, by GATE_WAITED. */
     _Atomic uint32_t gate;
+    /* 0 until the child has carried out its ticket's setup; then the outcome (os/setup.h) + 1. The starter sleeps here,
+     * if its ticket says that this is answered. The child's. */
+    _Atomic uint32_t set_up;
+    uint64_t starter;      /* the slot_id of its starter; 0: nobody started it */
     struct ticket *ticket; /* what it is to do: its block goes with the slot */
     char name[SLOT_NAME];
     struct end_note note;
@@ -59,11 +64,15 @@ typedef uint64_t slot_id;
 
 struct slot *slot_of(slot_id id);
 
-/* Takes a slot for a process that is about to be started. 0 with errno EAGAIN: the table is full; ENOMEM. */
-slot_id table_claim(const char *name);
+/* Takes a slot for a process that is about to be started, by the process of slot `starter` (0: by nobody). 0 with errno
+ * EAGAIN: the table is full; ENOMEM. */
+slot_id table_claim(const char *name, slot_id starter);
 
 /* Gives it back, with its ticket. Nothing, if it is someone else's by now. */
 void table_release(slot_id id);
+
+/* The name of the process the slot was taken for; "" if it is another's by now. Copied, SLOT_NAME bytes. */
+void table_name(slot_id id, char *name);
 
 /* This process is the one the slot was taken for: it holds the slot's life word from here on. */
 void table_begin(slot_id id);

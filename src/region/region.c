@@ -111,6 +111,12 @@ int region_descriptor(void)
     return region_fd;
 }
 
+void region_descriptor_moved(int fd)
+{
+    if (region_fd != fd) /* a store would cost a fresh child the copy of a page */
+        region_fd = fd;
+}
+
 void region_refuse(const char *sentence)
 {
     snprintf(region_refusal, sizeof region_refusal, "%s", sentence);

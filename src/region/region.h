@@ -49,6 +49,9 @@ void region_leave(void);
 /* The descriptor, for a child; -EBADF, with a sentence, if the program closed it. */
 int region_descriptor(void);
 
+/* It has another number now, negative if none. */
+void region_descriptor_moved(int fd);
+
 /* Remembers why this process has no region, for region_enter. */
 void region_refuse(const char *sentence);
 
