@@ -488,6 +488,7 @@ static int map_in_task(const void *in, void *out)
         sum += results[i];
     *(int *)out = sum;
     CHECK_RESULT(brood_pool_destroy(pool), 0);
+    CHECK_RESULT(brood_fini(), 0); /* the fork server's end, where there are other threads: a checker's */
     CHECK_EQ(count_children(), 0);
     return 0;
 }

@@ -1,5 +1,5 @@
-/* process_descriptors.c: input, output, errors and fds of brood_process_options, by every start method: what a child has
- * under which number, that it has nothing else of its starter's, and what is refused.
+/* process_descriptors.c: input, output, errors and fds of brood_process_options, by every start method: what a child
+ * has under which number, that it has nothing else of its starter's, and what is refused.
  *
  * Each descriptor is a memfd of its own, told from the others by its inode.
  */

@@ -1,5 +1,5 @@
-/* process_fini.c: the orderly end of a process, by every start method: which children are waited for and which ended, in
- * every way to end; brood_fini by hand; hooks. (Exit handlers and streams: process_leave.c.)
+/* process_fini.c: the orderly end of a process, by every start method: which children are waited for and which ended,
+ * in every way to end; brood_fini by hand; hooks. (Exit handlers and streams: process_leave.c.)
  */
 #include "harness.h"
 

@@ -73,10 +73,9 @@ static void table_full(void)
     if (harness_sanitized() && by_method().start == BROOD_SPAWN)
         harness_skip("a sanitizer's processes are too large to have a hundred of them");
     NEED(brood_init(&(brood_init_options){ .limit = 1 << 20 }) == 0);
-    const char *name;
     int count = fill_table();
     CHECK(count > 10 && count < PROCESSES_MOST);
-    for (int i = 1; (name = brood_start_name((brood_start)i)) != NULL; i++) {
+    for (int i = 1; brood_start_name((brood_start)i) != NULL; i++) {
         brood_process_options options = by(i);
         CHECK_NULL(brood_process_start(nothing, NULL, 0, &options), EAGAIN);
         CHECK_HAS(brood_error(), "table");
@@ -86,7 +85,7 @@ static void table_full(void)
         CHECK_RESULT(brood_process_stop(sleepers[i], NULL, 0, 0, BROOD_FOREVER), 0);
         CHECK_RESULT(brood_process_close(sleepers[i]), 0);
     }
-    for (int i = 1; (name = brood_start_name((brood_start)i)) != NULL; i++) {
+    for (int i = 1; brood_start_name((brood_start)i) != NULL; i++) {
         brood_process_options options = by(i);
         join_well(brood_process_start(nothing, NULL, 0, &options));
     }

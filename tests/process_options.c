@@ -87,7 +87,7 @@ static void directory(void)
     NEED(chdir(program_folder()) == 0); /* before there is a fork server, which keeps the directory it began with */
     ends_well(start(directory_is, folder, size, (brood_process_options){ .directory = folder }));
     char copied[4096];
-    strcpy(copied, strrchr(folder, '/') + 1);
+    snprintf(copied, sizeof copied, "%s", strrchr(folder, '/') + 1);
     brood_process *process = start(directory_is, folder, size, (brood_process_options){ .directory = copied });
     memset(copied, 0, sizeof copied);
     ends_well(process);

@@ -1,5 +1,5 @@
-/* process_stop.c: ending a process, by every start method: brood_process_stop and its steps, and signals. (Hearing of an
- * end, closing, and signal handlers: process_watch.c.)
+/* process_stop.c: ending a process, by every start method: brood_process_stop and its steps, and signals. (Hearing of
+ * an end, closing, and signal handlers: process_watch.c.)
  */
 #include "harness.h"
 

@@ -163,7 +163,8 @@ _Noreturn void child_leave(int code)
 }
 
 struct failure {
-    bool began;  /* it came as far as the exec */
+    bool seen;  /* the memory is the parent's: where vfork(2) is only a fork, as under some checkers, nothing is told */
+    bool began; /* it came as far as the exec */
     int outcome; /* of the setup */
     int error;   /* of the exec */
 };
@@ -174,6 +175,7 @@ static void become_program(const struct child_program *plan, const sigset_t *mas
 {
     char digits[11];
     int at = 10;
+    failure->seen = true;
     pid_t pid = getpid();
     digits[at] = 0;
     for (pid_t rest = pid; rest || at == 10; rest /= 10)
@@ -227,7 +229,7 @@ pid_t child_exec(const struct child_program *plan, int *outcome)
     *outcome = failure.outcome;
     if (pid < 0)
         return -error;
-    if (failure.outcome || failure.error || !failure.began) {
+    if (failure.seen && (failure.outcome || failure.error || !failure.began)) {
         while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
             continue;
         return failure.outcome ? -SETUP_ERRNO(failure.outcome) : failure.error ? -failure.error : -ECHILD;
