@@ -1,17 +1,17 @@
 #!/bin/sh
-# examples.sh BUILD_DIR: the three short examples print exactly what they say, under fork and under spawn.
+# examples.sh BUILD_DIR: the three short examples print exactly what they say, under each start method.
 set -u
 
 build=${1:?usage: examples.sh BUILD_DIR}
 passed=0
 failed=0
 
-# expect NAME TEXT METHOD: examples/NAME prints TEXT and a newline, nothing on standard error, and ends with 0.
+# expect NAME TEXT METHOD [ARGUMENT]: examples/NAME prints TEXT and a newline, nothing on standard error, and ends with 0.
 expect()
 {
     errors=$(mktemp) || exit 1
     # The dot keeps the newlines at the end, which $() would drop.
-    output=$(BROOD_START_METHOD=$3 timeout 30 "$build/examples/$1" 2>"$errors"; echo "status $?.")
+    output=$(BROOD_START_METHOD=$3 timeout 30 "$build/examples/$1" ${4:+"$4"} 2>"$errors"; echo "status $?.")
     if [ "$output" = "$2
 status 0." ] && [ ! -s "$errors" ]; then
         echo "ok $1 $3"
@@ -24,10 +24,11 @@ status 0." ] && [ ! -s "$errors" ]; then
     rm -f "$errors"
 }
 
-for method in fork spawn; do
+for method in fork spawn forkserver; do
     expect locks 10 $method
     expect pool '[1, 4, 9, 16, 25]' $method
     expect context 'Hello, World!' $method
+    expect context 'Hello, World!' $method $method
 done
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
