@@ -6,7 +6,8 @@ build=${1:?usage: examples.sh BUILD_DIR}
 passed=0
 failed=0
 
-# expect NAME TEXT METHOD [ARGUMENT]: examples/NAME prints TEXT and a newline, nothing on standard error, and ends with 0.
+# expect NAME TEXT METHOD [ARGUMENT]: examples/NAME prints TEXT and a newline, nothing on standard error, and ends
+# with 0.
 expect()
 {
     errors=$(mktemp) || exit 1

@@ -1,5 +1,5 @@
-/* process_storm.c: ten thousand short processes by all methods, nested ones too, while a killer takes whomever it meets,
- * fork servers included. Every end is one that this process may have; nothing is left.
+/* process_storm.c: ten thousand short processes by all methods, nested ones too, while a killer takes whomever it
+ * meets, fork servers included. Every end is one that this process may have; nothing is left.
  */
 #include "harness.h"
 
