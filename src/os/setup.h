@@ -54,8 +54,8 @@ enum setup_step {
  * under which the program could not be executed: setup_limit does that later. `streams` and `from` mean the descriptors
  * as they are at the call, so that any of them may be the number that another one gets; with `from`, those are closed
  * in the end, where they are no one's number. `keep`: descriptors of brood's, negative for none, that stay open
- * whatever the plan says; one whose number the plan gives away is moved, close-on-exec, and the new number stands in `keep`
- * (otherwise the flag is left alone). With `before_exec` `only_fds` does not close but marks close-on-exec. The
+ * whatever the plan says; one whose number the plan gives away is moved, close-on-exec, and the new number stands in
+ * `keep` (otherwise the flag is left alone). With `before_exec` `only_fds` does not close but marks close-on-exec. The
  * outcome. */
 int setup_apply(const struct setup *setup, int *keep, int keep_count, bool before_exec);
 
