@@ -2,6 +2,7 @@
  */
 #include "figure.h"
 
+static const char fork_limit[] = "fork, _exit, waitpid";
 static const char openmp_limit[] = "OpenMP, parallel for schedule(dynamic, 1), 2 threads";
 static const char robust_limit[] = "a robust, process-shared pthread mutex";
 
@@ -12,7 +13,7 @@ const struct figure figures[] = {
         .what = "start, join and close a process that returns at once, by fork",
         .brood = process_fork_brood,
         .limit = process_fork_limit,
-        .limit_is = "fork, _exit, waitpid",
+        .limit_is = fork_limit,
         .goal_ratio = 1.3,
     },
     {
@@ -23,6 +24,60 @@ const struct figure figures[] = {
         .limit = process_spawn_limit,
         .limit_is = "posix_spawn and waitpid of the same program, whose main returns at once",
         .goal_ratio = 1.5,
+    },
+    {
+        .name = "process_forkserver",
+        .unit = "us",
+        .what = "the same by the fork server, which is there already",
+        .brood = process_forkserver_brood,
+        .limit = process_fork_limit,
+        .limit_is = fork_limit,
+        .goal_ratio = 2,
+    },
+    {
+        .name = "process_forkserver_1gib",
+        .unit = "us",
+        .what = "the same, by a caller with 1 GiB resident in pages of 4 KiB",
+        .brood = process_forkserver_1gib_brood,
+        .limit = process_forkserver_1gib_limit,
+        .limit_is = fork_limit,
+        .goal_ratio = 1.0 / 40,
+    },
+    {
+        .name = "process_live_1",
+        .unit = "us",
+        .what = "process_fork, with 1 child that lives beside it",
+        .brood = process_live_1_brood,
+        .limit = process_live_1_limit,
+        .limit_is = "the same by hand",
+        .goal_ratio = 1.3,
+    },
+    {
+        .name = "process_live_10",
+        .unit = "us",
+        .what = "process_fork, with 10 children",
+        .brood = process_live_10_brood,
+        .limit = process_live_10_limit,
+        .limit_is = "the same by hand",
+        .goal_ratio = 1.3,
+    },
+    {
+        .name = "process_live_100",
+        .unit = "us",
+        .what = "process_fork, with 100 children",
+        .brood = process_live_100_brood,
+        .limit = process_live_100_limit,
+        .limit_is = "the same by hand",
+        .goal_ratio = 1.3,
+    },
+    {
+        .name = "process_live_1000",
+        .unit = "us",
+        .what = "process_fork, with 1,000 children",
+        .brood = process_live_1000_brood,
+        .limit = process_live_1000_limit,
+        .limit_is = "the same by hand",
+        .goal_ratio = 1.3,
     },
     {
         .name = "lock_uncontended",
@@ -48,6 +103,15 @@ const struct figure figures[] = {
         .what = "allocate and free a block of shared memory: 64 of 48 to 552 bytes, then all freed",
         .brood = alloc_free_brood,
         .goal = 40,
+    },
+    {
+        .name = "alloc_free_2",
+        .unit = "ns",
+        .what = "the same by 2 processes at once (time over blocks of both)",
+        .brood = alloc_free_2_brood,
+        .limit = alloc_free_brood,
+        .limit_is = "one process alone, by brood too: at 1.5 times its rate the goal is reached",
+        .goal_ratio = 1 / 1.5,
     },
     {
         .name = "pool_map_auto",

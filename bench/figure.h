@@ -15,7 +15,7 @@ typedef double measure(void);
 
 struct figure {
     const char *name;
-    const char *unit; /* "ns" or "us" */
+    const char *unit; /* "ns", "us", or "msg/s" */
     const char *what;
     measure *brood;
     measure *limit;         /* NULL: the limit is a peer's figure, or there is none */
@@ -24,6 +24,7 @@ struct figure {
     double goal_ratio;      /* goal: at most so many times the limit; 0: `goal` says it */
     double goal;            /* goal, in `unit` */
     bool worst;             /* the largest of all samples is the figure, not their median */
+    bool rate;              /* higher is better: the goal is at least so much */
 };
 
 extern const struct figure figures[];
@@ -31,11 +32,18 @@ extern const size_t figure_count;
 
 measure process_fork_brood, process_fork_limit;
 measure process_spawn_brood, process_spawn_limit;
+measure process_forkserver_brood;
+measure process_forkserver_1gib_brood, process_forkserver_1gib_limit;
+measure process_live_1_brood, process_live_1_limit;
+measure process_live_10_brood, process_live_10_limit;
+measure process_live_100_brood, process_live_100_limit;
+measure process_live_1000_brood, process_live_1000_limit;
 measure lock_uncontended_brood, lock_uncontended_limit;
 measure lock_contended_brood, lock_contended_limit;
 measure death_notice_brood, death_notice_limit;
 measure death_notice_worst_brood, death_notice_worst_limit;
 measure alloc_free_brood;
+measure alloc_free_2_brood;
 measure pool_map_auto_brood, pool_map_chunk1_brood;
 
 /* The argument with which main ends at once, before brood_init: what process_spawn_limit starts. */

@@ -54,7 +54,7 @@ static void print_line(const struct outcome *outcome)
     print_number("limit", outcome_limit(outcome));
     printf(", ");
     print_number("goal", goal);
-    printf(", \"reached\": %s, ", brood < 0 || goal < 0 ? "null" : brood <= goal ? "true" : "false");
+    printf(", \"reached\": %s, ", brood < 0 || goal < 0 ? "null" : outcome_reached(outcome) ? "true" : "false");
     print_peers(outcome);
     printf(", \"samples\": %zu, ", outcome->brood.count);
     print_ranges(outcome);

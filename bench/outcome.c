@@ -77,6 +77,12 @@ double outcome_goal(const struct outcome *outcome)
     return limit < 0 ? -1 : limit * figure->goal_ratio;
 }
 
+bool outcome_reached(const struct outcome *outcome)
+{
+    double brood = outcome_brood(outcome), goal = outcome_goal(outcome);
+    return outcome->figure->rate ? brood >= goal : brood <= goal;
+}
+
 bool outcome_has_peer(const struct outcome *outcome, size_t peer)
 {
     return outcome->peers[peer].count > 0;
@@ -84,5 +90,7 @@ bool outcome_has_peer(const struct outcome *outcome, size_t peer)
 
 double outcome_ns(const struct outcome *outcome, double value_in_unit)
 {
+    if (outcome->figure->rate)
+        return (double)NS_PER_S / value_in_unit;
     return strcmp(outcome->figure->unit, "us") == 0 ? value_in_unit * NS_PER_US : value_in_unit;
 }

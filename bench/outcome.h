@@ -24,10 +24,13 @@ double outcome_limit(const struct outcome *outcome);
 double outcome_peer(const struct outcome *outcome, size_t peer);
 double outcome_goal(const struct outcome *outcome);
 
+/* Whether brood came up to the goal: both are there. */
+bool outcome_reached(const struct outcome *outcome);
+
 /* Whether that peer is shown among the peers: it has a sample, and is not the limit. */
 bool outcome_has_peer(const struct outcome *outcome, size_t peer);
 
-/* How many of the figure's unit that is in nanoseconds. */
+/* How many nanoseconds that is; of a rate, nanoseconds for each. */
 double outcome_ns(const struct outcome *outcome, double value);
 
 /* The three forms that a run is told in. `load`: the machine's, before the run added its own. The drawing: 0, or -1

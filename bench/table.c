@@ -55,12 +55,12 @@ static void print_row(const struct outcome *outcome)
 {
     char text[32];
     double brood = outcome_brood(outcome), limit = outcome_limit(outcome), goal = outcome_goal(outcome);
-    printf("%-18s %-4s", outcome->figure->name, outcome->figure->unit);
+    printf("%-23s %-5s", outcome->figure->name, outcome->figure->unit);
     printf(" %9s", outcome->failed ? "failed" : number(text, sizeof text, brood));
     printf(" %9s", number(text, sizeof text, limit));
     printf(" %7s", number(text, sizeof text, brood < 0 || limit <= 0 ? -1 : brood / limit));
     printf(" %9s", number(text, sizeof text, goal));
-    printf(" %-8s", brood < 0 || goal < 0 ? "-" : brood <= goal ? "yes" : "no");
+    printf(" %-8s", brood < 0 || goal < 0 ? "-" : outcome_reached(outcome) ? "yes" : "no");
     const char *comma = "";
     for (size_t i = 0; i < PEER_COUNT; i++) {
         if (!outcome_has_peer(outcome, i))
@@ -74,12 +74,12 @@ static void print_row(const struct outcome *outcome)
 void table_print(const struct outcome *outcomes, size_t count, double load)
 {
     print_conditions(count ? outcomes[0].brood.count : 0, load);
-    printf("%-18s %-4s %9s %9s %7s %9s %-8s %s\n", "figure", "unit", "brood", "limit", "ratio", "goal", "reached",
+    printf("%-23s %-5s %9s %9s %7s %9s %-8s %s\n", "figure", "unit", "brood", "limit", "ratio", "goal", "reached",
            " peers");
     for (size_t i = 0; i < count; i++)
         print_row(&outcomes[i]);
-    puts("\nlower is better; ratio is brood / limit");
+    puts("\nlower is better, but of msg/s higher; ratio is brood / limit");
     for (size_t i = 0; i < count; i++)
         if (outcomes[i].figure->limit_is)
-            printf("  limit of %-18s %s\n", outcomes[i].figure->name, outcomes[i].figure->limit_is);
+            printf("  limit of %-23s %s\n", outcomes[i].figure->name, outcomes[i].figure->limit_is);
 }

@@ -12,7 +12,7 @@ if(PROJECT_IS_TOP_LEVEL)
     set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
     set(strict -Wall -Wextra -Wpedantic -Wshadow)
     add_compile_options(${strict} "$<$<COMPILE_LANGUAGE:C>:-Wvla;-Wstrict-prototypes;-Wmissing-prototypes>")
-    # snprintf into a fixed buffer is meant to cut.
+    # As the library's own sources: snprintf into a fixed buffer is meant to cut.
     add_compile_options($<$<C_COMPILER_ID:GNU>:-Wno-format-truncation>)
 endif()
 

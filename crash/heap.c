@@ -4,14 +4,15 @@
  * the block the operation is about. Afterwards a newcomer frees a block of the victim's kin, so that it meets the very
  * part of the heap that the victim worked in, and takes and fills blocks of the same size; then the heap must be whole,
  * no contents may have changed, and the number of blocks must have changed as the operation may change it: by its one
- * block, and for brood_alloc_into and brood_free_from exactly as the pointer says.
+ * block, and for brood_alloc_into and brood_free_from exactly as the pointer says. A block may be lost only to a victim
+ * that died in the last few instructions of brood_alloc, when it had the block. A block that changes its size has its
+ * contents, as far as they fit, for as long as it is one.
  *
  * A repairer is a second victim: the first is killed in the middle of its operation, the second in what it does about
  * that.
  */
-#include "point.h"
+#include "heap.h"
 
-#include <brood.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,41 +23,9 @@
 
 enum {
     LIMIT = 4 << 20,
-    SMALL = 48,
-    WIDE = 4000, /* few to a span: cheap to fill one */
-    LARGE = 100 << 10,
-    KIN = 4, /* blocks of the victim that survivors free, one each */
-    HELD = 6,
     TAKEN = 20, /* blocks that a survivor takes */
-    SPAN = 1 << 16,
-    FILLED = 1200, /* blocks that filling a span, or all, may take */
     HELD_BYTE = 0x5a,
     KIN_BYTE = 0x3c,
-    BLOCK_BYTE = 0x66,
-};
-
-/* Shared by the processes of one point, not in the region: an operation may be the region's very first. */
-struct ground {
-    void **place;     /* in the region */
-    brood_lock *lock; /* of the place, where the operation takes it */
-    void *block;      /* what the operation frees, or what it must not lose */
-    char *kin[KIN];
-    _Atomic int kin_used, kin_freed;
-    char *held[HELD];
-    void *filled[FILLED];
-};
-
-struct act {
-    size_t size;
-    void (*before)(struct ground *ground, size_t size); /* the victim's preparations; NULL: none at all */
-    void (*act)(struct ground *ground, size_t size);
-    int least, most; /* by how many the number of blocks may change */
-    bool place;      /* the pointer at place tells by how many, exactly... */
-    bool locked;     /* the pointer is changed under a lock; who gets that then takes the pointer away */
-    bool cold;       /* nothing was ever allocated before */
-    bool refused;    /* the heap is full */
-    int repair;      /* kill a first victim after so many hundredths of the operation, and `act` by a second... */
-    void (*mend)(struct ground *ground, size_t size); /* ... is this */
 };
 
 struct scene {
@@ -65,7 +34,7 @@ struct scene {
     struct ground *ground;
 };
 
-static const size_t held_sizes[HELD] = { 16, 48, 100, 1000, 4000, 40000 };
+static const size_t held_sizes[HEAP_HELD] = { 16, 48, 100, 1000, 4000, 40000 };
 
 static bool holds(const char *block, size_t size, int byte)
 {
@@ -75,7 +44,7 @@ static bool holds(const char *block, size_t size, int byte)
     return true;
 }
 
-static void *filled(size_t size, int byte)
+void *heap_filled(size_t size, int byte)
 {
     void *block = brood_alloc(size);
     return block ? memset(block, byte, size) : NULL;
@@ -83,31 +52,31 @@ static void *filled(size_t size, int byte)
 
 /* ---- preparations ---- */
 
-static void prepare(struct ground *ground, size_t size)
+void heap_prepare(struct ground *ground, size_t size)
 {
     for (int i = 0; i < 3; i++)
         brood_free(brood_alloc(size));
-    for (int i = 0; i < KIN; i++)
-        ground->kin[i] = filled(SMALL, KIN_BYTE);
+    for (int i = 0; i < HEAP_KIN; i++)
+        ground->kin[i] = heap_filled(HEAP_SMALL, KIN_BYTE);
     ground->place = brood_alloc(sizeof *ground->place);
     ground->lock = brood_alloc(sizeof *ground->lock);
 }
 
-static void before_block(struct ground *ground, size_t size)
+void heap_before_block(struct ground *ground, size_t size)
 {
-    prepare(ground, size);
-    ground->block = filled(size, BLOCK_BYTE);
+    heap_prepare(ground, size);
+    ground->block = heap_filled(size, HEAP_BYTE);
 }
 
 static void before_placed(struct ground *ground, size_t size)
 {
-    before_block(ground, size);
+    heap_before_block(ground, size);
     *ground->place = ground->block;
 }
 
 static uintptr_t span_of(const void *block)
 {
-    return (uintptr_t)block / SPAN;
+    return (uintptr_t)block / HEAP_SPAN;
 }
 
 /* Takes blocks until the next one must come from another span than all before it: how many. */
@@ -115,7 +84,7 @@ static int fill_span(struct ground *ground, size_t size)
 {
     int taken = 0, in_span = 0, changes = 0;
     uintptr_t span = 0;
-    while (taken < FILLED) {
+    while (taken < HEAP_FILLED) {
         void *block = ground->filled[taken++] = brood_alloc(size);
         bool other = span_of(block) != span;
         span = span_of(block);
@@ -123,28 +92,28 @@ static int fill_span(struct ground *ground, size_t size)
             break; /* the span before was filled from its beginning: so many blocks are in one */
         in_span = other ? 1 : in_span + 1;
     }
-    for (int left = in_span - 1; left > 0 && taken < FILLED; left--)
+    for (int left = in_span - 1; left > 0 && taken < HEAP_FILLED; left--)
         ground->filled[taken++] = brood_alloc(size);
     return taken;
 }
 
 static void before_span(struct ground *ground, size_t size)
 {
-    prepare(ground, size);
+    heap_prepare(ground, size);
     fill_span(ground, size);
 }
 
 /* Its span is full, and leaves that state with the free. */
 static void before_leave_full(struct ground *ground, size_t size)
 {
-    prepare(ground, size);
+    heap_prepare(ground, size);
     ground->block = ground->filled[fill_span(ground, size) - 1];
 }
 
 /* Its span becomes empty with the free, and is not the only one of its size. */
 static void before_leave_empty(struct ground *ground, size_t size)
 {
-    prepare(ground, size);
+    heap_prepare(ground, size);
     int last = fill_span(ground, size);
     ground->block = brood_alloc(size);
     brood_free(ground->filled[last - 2]);
@@ -152,15 +121,15 @@ static void before_leave_empty(struct ground *ground, size_t size)
 
 static void before_full(struct ground *ground, size_t size)
 {
-    prepare(ground, size);
+    heap_prepare(ground, size);
     int i = 0;
-    while (i < FILLED && (ground->filled[i] = brood_alloc(size)))
+    while (i < HEAP_FILLED && (ground->filled[i] = brood_alloc(size)))
         i++;
 }
 
 static void before_remote(struct ground *ground, size_t size)
 {
-    prepare(ground, size);
+    heap_prepare(ground, size);
     ground->block = ground->held[1]; /* the founder's */
     ground->held[1] = NULL;
 }
@@ -207,10 +176,18 @@ static void act_free_from_locked(struct ground *ground, size_t size)
     brood_lock_release(ground->lock);
 }
 
-static void mend_by_free(struct ground *ground, size_t size)
+void heap_mend_by_free(struct ground *ground, size_t size)
 {
     (void)size;
-    brood_free(ground->kin[KIN - 1]);
+    brood_free(ground->kin[HEAP_KIN - 1]);
+}
+
+/* Both what died making a span, and its arena. */
+static void mend_by_trim(struct ground *ground, size_t size)
+{
+    (void)ground;
+    (void)size;
+    brood_heap_trim();
 }
 
 /* ---- survivors ---- */
@@ -218,11 +195,11 @@ static void mend_by_free(struct ground *ground, size_t size)
 static void check_contents(struct scene *scene, const char *who)
 {
     struct ground *ground = scene->ground;
-    for (int i = 0; i < HELD; i++)
+    for (int i = 0; i < HEAP_HELD; i++)
         if (ground->held[i] && !holds(ground->held[i], held_sizes[i], HELD_BYTE))
             point_fault(scene->point, POINT_DOUBLED, "%s finds a block of the founder's overwritten", who);
-    for (int i = ground->kin_used; i < KIN - 1; i++)
-        if (ground->kin[i] && !holds(ground->kin[i], SMALL, KIN_BYTE))
+    for (int i = ground->kin_used; i < HEAP_KIN - 1; i++)
+        if (ground->kin[i] && !holds(ground->kin[i], HEAP_SMALL, KIN_BYTE))
             point_fault(scene->point, POINT_DOUBLED, "%s finds a block of the victim's overwritten", who);
 }
 
@@ -238,10 +215,10 @@ static void use(struct scene *scene, const char *who)
 {
     struct ground *ground = scene->ground;
     size_t size = scene->act->size;
-    int wanted = size > SPAN ? 2 : TAKEN, got = 0;
+    int wanted = size > HEAP_SPAN ? 2 : TAKEN, got = 0;
     char *taken[TAKEN];
-    int kin = ground->kin[0] ? atomic_fetch_add(&ground->kin_used, 1) : KIN;
-    if (kin < KIN - 1) {
+    int kin = ground->kin[0] ? atomic_fetch_add(&ground->kin_used, 1) : HEAP_KIN;
+    if (kin < HEAP_KIN - 1) {
         free_well(scene, ground->kin[kin], who);
         atomic_fetch_add(&ground->kin_freed, 1);
     }
@@ -298,6 +275,11 @@ static void check_account(struct scene *scene, size_t before)
         least = most = ground->block ? (set ? 0 : -1) : (set ? 1 : 0);
         least -= act->repair ? 1 : 0; /* what the repairer was to free */
     }
+    if (act->tail && change > 0 && scene->point->mode != POINT_PAUSED &&
+        scene->point->index + (size_t)act->tail < scene->point->path->count)
+        point_fault(scene->point, POINT_LOST, "a block is lost that had not been handed out yet");
+    if (act->whole && brood_block_size(ground->block) > 0 && !holds(ground->block, act->whole, HEAP_BYTE))
+        point_fault(scene->point, POINT_TORN, "the block is not as it was");
     if (change < least || change > most)
         point_fault(scene->point, change > most ? POINT_LOST : POINT_TORN,
                     "the number of blocks changed by %d, not %d to %d%s", change, least, most,
@@ -305,7 +287,7 @@ static void check_account(struct scene *scene, size_t before)
                     : *ground->place ? ", and the pointer is set"
                                      : ", and the pointer is NULL");
     if (act->place && *ground->place) {
-        if (!holds(*ground->place, act->size, ground->block ? BLOCK_BYTE : 0))
+        if (!holds(*ground->place, act->size, ground->block ? HEAP_BYTE : 0))
             point_fault(scene->point, POINT_TORN, "the block that the pointer leads to is not as it was");
         free_well(scene, *ground->place, "the founder");
     }
@@ -339,7 +321,7 @@ static void run_victim(void *context)
 static void run_repairer(void *context)
 {
     struct scene *scene = context;
-    brood_free(brood_alloc(SMALL));
+    brood_free(brood_alloc(HEAP_SMALL));
     step_begin();
     scene->act->mend(scene->ground, scene->act->size);
     step_end();
@@ -364,20 +346,22 @@ static bool kill_first(struct point *point, const struct act *act, step_tracee *
 
 static bool prepare_family(struct scene *scene)
 {
+    brood_init_options options = { .limit = LIMIT,
+                                   .heap = scene->act->tracked ? BROOD_HEAP_TRACK : BROOD_HEAP_DEFAULT };
     scene->ground = mmap(NULL, sizeof *scene->ground, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (scene->ground == MAP_FAILED || brood_init(&(brood_init_options){ .limit = LIMIT }) < 0) {
+    if (scene->ground == MAP_FAILED || brood_init(&options) < 0) {
         point_fault(scene->point, POINT_TORN, "no family: %s", brood_error());
         return false;
     }
-    for (int i = 0; i < HELD && !scene->act->cold; i++)
-        if (!(scene->ground->held[i] = filled(held_sizes[i], HELD_BYTE))) {
+    for (int i = 0; i < HEAP_HELD && !scene->act->cold; i++)
+        if (!(scene->ground->held[i] = heap_filled(held_sizes[i], HELD_BYTE))) {
             point_fault(scene->point, POINT_TORN, "no memory: %s", brood_error());
             return false;
         }
     return true;
 }
 
-static void run(struct point *point)
+void heap_run(struct point *point)
 {
     struct scene scene = { .point = point, .act = point->operation->detail };
     step_tracee victim;
@@ -416,80 +400,83 @@ static void run(struct point *point)
     check_heap(&scene);
 }
 
-#define ACT(...) \
-    &(const struct act) \
-    { \
-        __VA_ARGS__ \
-    }
-
 const struct operation heap_operations[] = {
-    { "alloc_first", "the family's first block", run, ACT(.size = SMALL, .act = act_alloc, .most = 1, .cold = true),
-      .modes = ALL_MODES, .last = 1, .switches = 1 },
-    { "alloc_small", "48 bytes from a span with room", run,
-      ACT(.size = SMALL, .before = prepare, .act = act_alloc, .most = 1), .modes = ALL_MODES, .whole = true, .last = 1,
-      .switches = 1 },
-    { "alloc_span", "4,000 bytes from a fresh span", run,
-      ACT(.size = WIDE, .before = before_span, .act = act_alloc, .most = 1), .modes = ALL_MODES, .last = 1,
-      .switches = 1 },
-    { "alloc_large", "100 KiB", run, ACT(.size = LARGE, .before = prepare, .act = act_alloc, .most = 1),
-      .modes = ALL_MODES, .last = 1, .switches = 1 },
-    { "alloc_refused", "4,000 bytes when all is taken", run,
-      ACT(.size = WIDE, .before = before_full, .act = act_alloc, .refused = true), .modes = ALL_MODES },
-    { "alloc_into", "48 bytes and the pointer", run,
-      ACT(.size = SMALL, .before = prepare, .act = act_alloc_into, .place = true), .modes = ALL_MODES, .whole = true,
+    { "alloc_first", "the family's first block", heap_run,
+      ACT(.size = HEAP_SMALL, .act = act_alloc, .most = 1, .cold = true, .tail = HEAP_TAIL), .modes = ALL_MODES,
       .last = 1, .switches = 1 },
-    { "alloc_into_locked", "the same under a lock, whose heir takes the pointer away", run,
-      ACT(.size = SMALL, .before = prepare, .act = act_alloc_into_locked, .place = true, .locked = true),
+    { "alloc_small", "48 bytes from a span with room", heap_run,
+      ACT(.size = HEAP_SMALL, .before = heap_prepare, .act = act_alloc, .most = 1, .tail = HEAP_TAIL),
+      .modes = ALL_MODES, .whole = true, .last = 1, .switches = 1 },
+    { "alloc_span", "4,000 bytes from a fresh span", heap_run,
+      ACT(.size = HEAP_WIDE, .before = before_span, .act = act_alloc, .most = 1, .tail = HEAP_TAIL), .modes = ALL_MODES,
+      .last = 1, .switches = 1 },
+    { "alloc_large", "100 KiB", heap_run,
+      ACT(.size = HEAP_LARGE, .before = heap_prepare, .act = act_alloc, .most = 1, .tail = HEAP_TAIL),
+      .modes = ALL_MODES, .last = 1, .switches = 1 },
+    { "alloc_refused", "4,000 bytes when all is taken", heap_run,
+      ACT(.size = HEAP_WIDE, .before = before_full, .act = act_alloc, .refused = true), .modes = ALL_MODES },
+    { "alloc_into", "48 bytes and the pointer", heap_run,
+      ACT(.size = HEAP_SMALL, .before = heap_prepare, .act = act_alloc_into, .place = true), .modes = ALL_MODES,
+      .whole = true, .last = 1, .switches = 1 },
+    { "alloc_into_locked", "the same under a lock, whose heir takes the pointer away", heap_run,
+      ACT(.size = HEAP_SMALL, .before = heap_prepare, .act = act_alloc_into_locked, .place = true, .locked = true),
       .modes = AWAKE_ONLY, .whole = true, .last = 1, .switches = 1 },
-    { "free_from_locked", "48 bytes and the pointer under a lock, whose heir takes the pointer away", run,
-      ACT(.size = SMALL, .before = before_placed, .act = act_free_from_locked, .place = true, .locked = true),
+    { "free_from_locked", "48 bytes and the pointer under a lock, whose heir takes the pointer away", heap_run,
+      ACT(.size = HEAP_SMALL, .before = before_placed, .act = act_free_from_locked, .place = true, .locked = true),
       .modes = AWAKE_ONLY, .whole = true, .last = -1, .switches = 1 },
-    { "alloc_into_large", "100 KiB and the pointer", run,
-      ACT(.size = LARGE, .before = prepare, .act = act_alloc_into, .place = true), .modes = ALL_MODES, .last = 1,
-      .switches = 1 },
-    { "free_small", "48 bytes", run, ACT(.size = SMALL, .before = before_block, .act = act_free, .least = -1),
-      .modes = ALL_MODES, .whole = true, .last = -1, .switches = 1 },
-    { "free_remote", "48 bytes that another process allocated", run,
-      ACT(.size = SMALL, .before = before_remote, .act = act_free, .least = -1), .modes = ALL_MODES, .whole = true,
-      .last = -1, .switches = 1 },
-    { "free_of_full", "4,000 bytes of a full span", run,
-      ACT(.size = WIDE, .before = before_leave_full, .act = act_free, .least = -1), .modes = ALL_MODES, .whole = true,
-      .last = -1, .switches = 1 },
-    { "free_last", "the last 4,000 bytes of a span", run,
-      ACT(.size = WIDE, .before = before_leave_empty, .act = act_free, .least = -1), .modes = ALL_MODES, .whole = true,
-      .last = -1, .switches = 1 },
-    { "free_large", "100 KiB", run, ACT(.size = LARGE, .before = before_block, .act = act_free, .least = -1),
-      .modes = ALL_MODES, .last = -1, .switches = 1 },
-    { "free_from", "48 bytes and the pointer", run,
-      ACT(.size = SMALL, .before = before_placed, .act = act_free_from, .place = true), .modes = ALL_MODES,
+    { "alloc_into_large", "100 KiB and the pointer", heap_run,
+      ACT(.size = HEAP_LARGE, .before = heap_prepare, .act = act_alloc_into, .place = true), .modes = ALL_MODES,
+      .last = 1, .switches = 1 },
+    { "free_small", "48 bytes", heap_run,
+      ACT(.size = HEAP_SMALL, .before = heap_before_block, .act = act_free, .least = -1), .modes = ALL_MODES,
       .whole = true, .last = -1, .switches = 1 },
-    { "free_from_large", "100 KiB and the pointer", run,
-      ACT(.size = LARGE, .before = before_placed, .act = act_free_from, .place = true), .modes = ALL_MODES, .last = -1,
-      .switches = 1 },
-    { "repair_into_50", "repair after alloc_into died half way", run,
-      ACT(.size = SMALL, .before = prepare, .act = act_alloc_into, .place = true, .repair = 50, .mend = mend_by_free),
+    { "free_remote", "48 bytes that another process allocated", heap_run,
+      ACT(.size = HEAP_SMALL, .before = before_remote, .act = act_free, .least = -1), .modes = ALL_MODES, .whole = true,
+      .last = -1, .switches = 1 },
+    { "free_of_full", "4,000 bytes of a full span", heap_run,
+      ACT(.size = HEAP_WIDE, .before = before_leave_full, .act = act_free, .least = -1), .modes = ALL_MODES,
+      .whole = true, .last = -1, .switches = 1 },
+    { "free_last", "the last 4,000 bytes of a span", heap_run,
+      ACT(.size = HEAP_WIDE, .before = before_leave_empty, .act = act_free, .least = -1), .modes = ALL_MODES,
+      .whole = true, .last = -1, .switches = 1 },
+    { "free_large", "100 KiB", heap_run,
+      ACT(.size = HEAP_LARGE, .before = heap_before_block, .act = act_free, .least = -1), .modes = ALL_MODES,
+      .last = -1, .switches = 1 },
+    { "free_from", "48 bytes and the pointer", heap_run,
+      ACT(.size = HEAP_SMALL, .before = before_placed, .act = act_free_from, .place = true), .modes = ALL_MODES,
+      .whole = true, .last = -1, .switches = 1 },
+    { "free_from_large", "100 KiB and the pointer", heap_run,
+      ACT(.size = HEAP_LARGE, .before = before_placed, .act = act_free_from, .place = true), .modes = ALL_MODES,
+      .last = -1, .switches = 1 },
+    { "repair_into_50", "repair after alloc_into died half way", heap_run,
+      ACT(.size = HEAP_SMALL, .before = heap_prepare, .act = act_alloc_into, .place = true, .repair = 50,
+          .mend = heap_mend_by_free),
       .modes = ALL_MODES, .any_result = true },
-    { "repair_into_75", "... at three quarters", run,
-      ACT(.size = SMALL, .before = prepare, .act = act_alloc_into, .place = true, .repair = 75, .mend = mend_by_free),
+    { "repair_into_75", "... at three quarters", heap_run,
+      ACT(.size = HEAP_SMALL, .before = heap_prepare, .act = act_alloc_into, .place = true, .repair = 75,
+          .mend = heap_mend_by_free),
       .modes = ALL_MODES, .long_only = true, .any_result = true },
-    { "repair_from_50", "repair after free_from died half way", run,
-      ACT(.size = SMALL, .before = before_placed, .act = act_free_from, .place = true, .repair = 50,
-          .mend = mend_by_free),
+    { "repair_from_50", "repair after free_from died half way", heap_run,
+      ACT(.size = HEAP_SMALL, .before = before_placed, .act = act_free_from, .place = true, .repair = 50,
+          .mend = heap_mend_by_free),
       .modes = ALL_MODES, .any_result = true },
-    { "repair_from_75", "... at three quarters", run,
-      ACT(.size = SMALL, .before = before_placed, .act = act_free_from, .place = true, .repair = 75,
-          .mend = mend_by_free),
+    { "repair_from_75", "... at three quarters", heap_run,
+      ACT(.size = HEAP_SMALL, .before = before_placed, .act = act_free_from, .place = true, .repair = 75,
+          .mend = heap_mend_by_free),
       .modes = ALL_MODES, .long_only = true, .any_result = true },
-    { "repair_span_60", "repair after alloc_span died", run,
-      ACT(.size = WIDE, .before = before_span, .act = act_alloc, .least = -1, .most = 1, .repair = 60,
-          .mend = mend_by_free),
+    { "repair_span_60", "repair, by a trim, after alloc_span died making its span", heap_run,
+      ACT(.size = HEAP_WIDE, .before = before_span, .act = act_alloc, .most = 1, .repair = 60, .mend = mend_by_trim),
       .modes = ALL_MODES, .long_only = true, .any_result = true },
-    { "repair_large_30", "repair, by another such alloc, after alloc_large died", run,
-      ACT(.size = LARGE, .before = prepare, .act = act_alloc, .most = 2, .repair = 30, .mend = act_alloc),
+    { "repair_large_30", "repair, by another such alloc, after alloc_large died", heap_run,
+      ACT(.size = HEAP_LARGE, .before = heap_prepare, .act = act_alloc, .most = 2, .repair = 30, .mend = act_alloc),
       .modes = ALL_MODES, .long_only = true, .any_result = true },
-    { "repair_free_large_50", "repair, by an alloc, after free_large died", run,
-      ACT(.size = LARGE, .before = before_block, .act = act_free, .least = -1, .most = 1, .repair = 50,
+    { "repair_free_large_50", "repair, by an alloc, after free_large died", heap_run,
+      ACT(.size = HEAP_LARGE, .before = heap_before_block, .act = act_free, .least = -1, .most = 1, .repair = 50,
           .mend = act_alloc),
       .modes = ALL_MODES, .long_only = true, .any_result = true },
+    { "repair_alloc_80", "repair after alloc_small died with its block", heap_run,
+      ACT(.size = HEAP_SMALL, .before = heap_prepare, .act = act_alloc, .least = -1, .most = 1, .repair = 80,
+          .mend = heap_mend_by_free),
+      .modes = ALL_MODES, .any_result = true },
     { 0 },
 };

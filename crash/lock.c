@@ -12,6 +12,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* In the lock's first word, see wait/latch.h: that there are turns, and sleepers. */
+#define TURNS (UINT64_C(63) << 58 | UINT64_C(1) << 31)
+
 enum { SLEEPERS = 3, RESULTS = 16, NAP_MS = 3, LONG_NAP_MS = 25, LIMIT = 1 << 20 };
 
 /* In the region. */
@@ -32,6 +35,8 @@ struct act {
     bool inherited; /* a holder has died before it begins */
     bool held;      /* by the point's process, until the victim sleeps... */
     bool held_on;   /* ... or is killed */
+    bool recursive; /* a dead holder, too, had taken it more than once */
+    bool asked;     /* somebody has asked for his turn, and may be dead */
     bool names;     /* it makes or frees a name: a block may be lost, and the lock may be none any more */
 };
 
@@ -48,13 +53,14 @@ struct scene {
 static void pass(struct scene *scene, const char *who)
 {
     struct ground *ground = scene->ground;
+    long long began = point_us();
     int told = brood_lock_acquire(&ground->lock, SURVIVOR_MS);
     if (told < 0) {
         point_fault(scene->point, told == -ETIMEDOUT ? POINT_STUCK : POINT_TORN, "%s cannot acquire: %s", who,
                     brood_error());
         return;
     }
-    point_served(scene->point);
+    point_served_since(scene->point, began);
     if (atomic_fetch_add(&ground->inside, 1) != 0)
         point_fault(scene->point, POINT_DOUBLED, "%s is not alone in the lock", who);
     if (ground->first != ground->second && told == 0)
@@ -67,6 +73,8 @@ static void pass(struct scene *scene, const char *who)
     atomic_fetch_sub(&ground->inside, 1);
     if (brood_lock_release(&ground->lock) < 0)
         point_fault(scene->point, POINT_TORN, "%s cannot release: %s", who, brood_error());
+    else if (scene->act->recursive && brood_lock_holder(&ground->lock) == getpid())
+        point_fault(scene->point, POINT_TORN, "%s holds it still: it has a dead holder's depth", who);
 }
 
 static void pass_asleep(void *context)
@@ -91,7 +99,7 @@ static void add_sleeper(struct scene *scene)
 static bool let_go(void *context)
 {
     struct scene *scene = context;
-    if (scene->act->held_on)
+    if (scene->act->held_on || (scene->act->asked && !scene->act->held))
         return true; /* its own timeout ends it */
     if (!scene->holding)
         return false;
@@ -141,6 +149,11 @@ static void act_init(struct ground *ground)
     brood_lock_init(&ground->lock, &(brood_lock_options){ .name = "accounts" });
 }
 
+static void act_init_recursive(struct ground *ground)
+{
+    brood_lock_init(&ground->lock, &(brood_lock_options){ .name = "accounts", .recursive = true });
+}
+
 static void act_fini(struct ground *ground)
 {
     brood_lock_fini(&ground->lock);
@@ -164,6 +177,26 @@ static void before_hold(struct ground *ground)
     brood_lock_acquire(&ground->lock, BROOD_FOREVER);
 }
 
+static void before_depth(struct ground *ground)
+{
+    before_hold(ground);
+    brood_lock_acquire(&ground->lock, 0);
+    brood_lock_acquire(&ground->lock, 0);
+}
+
+static void before_last(struct ground *ground)
+{
+    before_depth(ground);
+    brood_lock_release(&ground->lock);
+    brood_lock_release(&ground->lock);
+}
+
+static void before_used(struct ground *ground)
+{
+    before_hold(ground);
+    brood_lock_release(&ground->lock);
+}
+
 static void before_name(struct ground *ground)
 {
     before_warm(ground);
@@ -180,6 +213,8 @@ static void run_victim(void *context)
 {
     struct scene *scene = context;
     scene->act->before(scene->ground);
+    if (scene->act->asked)
+        __atomic_fetch_or(&scene->ground->lock.opaque[0], TURNS, __ATOMIC_SEQ_CST);
     step_begin();
     scene->act->act(scene->ground);
     step_end();
@@ -188,7 +223,8 @@ static void run_victim(void *context)
 static void die_holding(void *context)
 {
     struct scene *scene = context;
-    brood_lock_acquire(&scene->ground->lock, BROOD_FOREVER);
+    for (int i = 0; i < (scene->act->recursive ? 3 : 1); i++)
+        brood_lock_acquire(&scene->ground->lock, BROOD_FOREVER);
     _exit(0); /* with the lock: as dead as killed, to its next holder */
 }
 
@@ -201,6 +237,9 @@ static bool prepare(struct scene *scene)
     }
     /* Long enough for a victim to be stepped, or to be found asleep; otherwise every point would wait that long. */
     scene->ground->nap_ms = scene->point->record || scene->point->inside ? LONG_NAP_MS : NAP_MS;
+    const brood_lock_options options = { .recursive = true };
+    if (scene->act->recursive && brood_lock_init(&scene->ground->lock, &options) < 0)
+        point_fault(scene->point, POINT_TORN, "no recursive lock: %s", brood_error());
     if (scene->act->inherited) {
         pid_t pid = point_child(die_holding, scene);
         if (pid < 0 || !point_join(scene->point, pid, "the first holder", SETTLE_MS))
@@ -298,6 +337,15 @@ const struct operation lock_operations[] = {
     { "lock_wait", "acquire that sleeps and is woken", run,
       ACT(.before = before_warm, .act = act_acquire, .held = true), .modes = ALL_MODES, .whole = true, .last = 1,
       .switches = 1 },
+    { "lock_turn", "acquire of a free lock that was asked for by a dead one", run,
+      ACT(.before = before_used, .act = act_acquire, .asked = true), .modes = ALL_MODES, .quick = 150, .last = 1,
+      .switches = 1 },
+    { "lock_turn_wait", "acquire that sleeps, when a dead one has asked for its turn", run,
+      ACT(.before = before_warm, .act = act_acquire, .held = true, .asked = true), .modes = ALL_MODES, .whole = true,
+      .last = 1, .switches = 1 },
+    { "lock_turn_release_2", "release with two asleep, one of whom has asked for its turn", run,
+      ACT(.before = before_hold, .act = act_release, .sleepers = 2, .asked = true), .modes = ALL_MODES, .whole = true,
+      .first = 1, .switches = 1 },
     { "lock_timeout", "acquire that sleeps and gives up", run,
       ACT(.before = before_warm, .act = act_nap, .held_on = true), .modes = ALL_MODES, .quick = 150 },
     { "lock_try", "acquire of a held lock, timeout 0", run, ACT(.before = before_warm, .act = act_try, .held_on = true),
@@ -306,6 +354,26 @@ const struct operation lock_operations[] = {
       .modes = ALL_MODES, .whole = true, .first = 1, .last = 1 },
     { "lock_abandon_2", "abandon with two asleep", run, ACT(.before = before_hold, .act = act_abandon, .sleepers = 2),
       .modes = ALL_MODES, .whole = true, .first = 1, .last = 1 },
+    { "lock_again", "acquire of a recursive lock by its holder", run,
+      ACT(.before = before_hold, .act = act_acquire, .recursive = true), .modes = ALL_MODES, .whole = true, .first = 1,
+      .last = 1 },
+    { "lock_again_release", "release of one of three", run,
+      ACT(.before = before_depth, .act = act_release, .recursive = true), .modes = ALL_MODES, .whole = true, .first = 1,
+      .last = 1 },
+    { "lock_again_last", "release of the last of three, with two asleep", run,
+      ACT(.before = before_last, .act = act_release, .sleepers = 2, .recursive = true), .modes = ALL_MODES,
+      .whole = true, .first = 1, .switches = 1 },
+    { "lock_again_abandon", "abandon of all three, with two asleep", run,
+      ACT(.before = before_depth, .act = act_abandon, .sleepers = 2, .recursive = true), .modes = ALL_MODES,
+      .whole = true, .first = 1, .last = 1 },
+    { "lock_again_inherit", "acquire from a holder who died in the depth", run,
+      ACT(.before = before_warm, .act = act_acquire, .inherited = true, .recursive = true), .modes = ALL_MODES,
+      .quick = 150, .first = 1, .last = 1 },
+    { "lock_again_mend", "release of what was inherited from the depth", run,
+      ACT(.before = before_hold, .act = act_release, .inherited = true, .recursive = true), .modes = ALL_MODES,
+      .whole = true, .first = 1, .switches = 1 },
+    { "lock_init_recursive", "init of a recursive one with a name", run,
+      ACT(.before = before_name, .act = act_init_recursive, .names = true), .modes = AWAKE_ONLY, .whole = true },
     { "lock_init", "init with a name", run, ACT(.before = before_name, .act = act_init, .names = true),
       .modes = AWAKE_ONLY, .whole = true },
     { "lock_fini", "fini of a named lock", run, ACT(.before = before_named, .act = act_fini, .names = true),

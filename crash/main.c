@@ -7,14 +7,17 @@
 #include "point.h"
 #include "symbol.h"
 
+#include <brood.h>
 #include <dirent.h>
 #include <errno.h>
 #include <getopt.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -22,13 +25,15 @@
 
 enum {
     PATH_ROOM = 1 << 20, /* instructions */
-    POINT_MS = 30000,    /* a point's process that runs longer is stuck */
-    LEFT_MS = 2000,      /* so long may what a point started outlive it */
+    POINT_MS = 120000,   /* a point's process that runs longer is stuck */
+    LEFT_MS = 10000,     /* so long may what a point started outlive it */
     OFTEN = 24,          /* an instruction that runs more often than this is in a loop: three of its runs will do */
-    QUICK_POINTS = 30,
-    LONG_FACTOR = 40, /* a long run of an operation with a number of its own for quick ones tries so many times more */
+    QUICK_POINTS = 10,
+    QUICK_WHOLE = 80, /* of one that is to be tried as a whole */
+    QUICK_PART = 3,   /* of an operation's own number a quick run tries one third, */
+    LONG_FACTOR = 40, /* and a long one so many times more */
     QUICK_STORM_S = 5,
-    LONG_STORM_S = 60,
+    LONG_STORM_S = 600,
     FOREIGN = 8, /* a quick run tries one of so many instructions of libc: they seldom touch what is shared */
     TRIES = 3,   /* to meet a place */
     ENOUGH = 10, /* points with faults end the case: each may cost seconds */
@@ -37,7 +42,8 @@ enum {
 
 struct options {
     bool quick, verbose;
-    long at; /* the only place on the path to kill at; -1: all */
+    long seed; /* of the sampling */
+    long at;   /* the only place on the path to kill at; -1: all */
 };
 
 struct aim {
@@ -53,9 +59,25 @@ struct tally {
     unsigned faulty; /* points */
 };
 
-static const struct operation *const tables[] = { lock_operations, heap_operations, pool_operations };
+static const struct operation *const tables[] = { lock_operations, heap_operations, resize_operations, pool_operations,
+                                                  process_operations };
 static const char *const mode_names[POINT_MODES] = { "awake", "asleep", "paused" };
 static const char *const kind_names[POINT_KINDS] = { "stuck", "lost", "torn", "doubled" };
+
+/* ---- what is found ---- */
+
+static FILE *found; /* all of it, to be told once more at the end: hundreds of lines come between */
+
+__attribute__((format(printf, 1, 2))) static void tell(const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    vfprintf(stderr, format, list);
+    va_end(list);
+    va_start(list, format);
+    vfprintf(found, format, list);
+    va_end(list);
+}
 
 /* ---- what is left behind ---- */
 
@@ -186,9 +208,9 @@ static void run_point(struct point *point, struct tally *tally)
     if (faults_of(point) == 0 || tally->faulty++ >= SHOWN)
         return;
     char text[128];
-    fprintf(stderr, "  %s, %s, at %zu of %zu%s, before %s: %s\n", point->operation->name, mode_names[point->mode],
-            point->index, point->path->count, point->inside ? " (asleep in it)" : "",
-            symbol_name(point->path->place[point->index].at, text, sizeof text), point->why);
+    tell("  %s, %s, at %zu of %zu%s, before %s: %s\n", point->operation->name, mode_names[point->mode], point->index,
+         point->path->count, point->inside ? " (asleep in it)" : "",
+         symbol_name(point->path->place[point->index].at, text, sizeof text), point->why);
 }
 
 /* ---- one operation, in one mode ---- */
@@ -211,11 +233,13 @@ static bool is_foreign(uintptr_t address)
     return address < (uintptr_t)__executable_start || address >= (uintptr_t)etext;
 }
 
-/* The instructions to kill at: of one in a loop the first, middle and last run. A quick run thins them out, evenly, to
- * `most` (0, 1: no such limit). */
+/* The instructions to kill at: of one in a loop the first, middle and last run. Of more than `most` (0, 1: no such
+ * limit) a sample: the first, the last, and one drawn from each of as many parts between, so that one run tries what
+ * another left out. */
 static size_t choose(const step_path *path, bool quick, size_t most, struct aim *aims)
 {
     size_t *order = calloc(path->count + 1, sizeof *order), chosen = 0, taken = 0;
+    size_t skew = quick ? (size_t)random() % FOREIGN : 0;
     bool *wanted = calloc(path->count + 1, sizeof *wanted);
     if (!order || !wanted)
         abort();
@@ -230,16 +254,20 @@ static size_t choose(const step_path *path, bool quick, size_t most, struct aim 
             wanted[order[i]] = end - begin <= OFTEN || i == begin || i == begin + (end - begin) / 2 || i == end - 1;
     }
     for (size_t i = 0; quick && i <= path->count; i++)
-        wanted[i] = wanted[i] && (!is_foreign(path->place[i].at) || i % FOREIGN == 0);
+        wanted[i] = wanted[i] && (!is_foreign(path->place[i].at) || i % FOREIGN == skew);
     wanted[0] = wanted[path->count] = true;
     for (size_t i = 0; i <= path->count; i++)
         chosen += wanted[i];
-    for (size_t i = 0, seen = 0, next = 0; i <= path->count; i++) {
+    bool sampled = most > 1 && chosen > most;
+    for (size_t i = 0, seen = 0, next = 0, parts = 0; i <= path->count; i++) {
         if (!wanted[i])
             continue;
-        if (most < 2 || chosen <= most || seen == next || i == path->count) {
+        if (!sampled || seen == next || i == path->count) {
             aims[taken++] = (struct aim){ i, false };
-            next = most > 1 && chosen > most ? (taken * (chosen - 1)) / (most - 1) : seen + 1;
+            if (sampled) {
+                size_t part = parts++ * (chosen - 1) / (most - 1), behind = parts * (chosen - 1) / (most - 1);
+                next = part + 1 + (size_t)random() % (behind - part);
+            }
         }
         seen++;
         if (i == path->blocked)
@@ -262,15 +290,15 @@ static void judge(const struct operation *operation, const int *results, const b
         before = results[i];
     }
     if (switches > operation->switches) {
-        fprintf(stderr, "  %s: its result changes %d times along the path\n", operation->name, switches);
+        tell("  %s: its result changes %d times along the path\n", operation->name, switches);
         tally->wrong++;
     }
     if (reached[0] && results[0] != operation->first) {
-        fprintf(stderr, "  %s: killed before it: %d, not %d\n", operation->name, results[0], operation->first);
+        tell("  %s: killed before it: %d, not %d\n", operation->name, results[0], operation->first);
         tally->wrong++;
     }
     if (reached[count - 1] && results[count - 1] != operation->last) {
-        fprintf(stderr, "  %s: killed after it: %d, not %d\n", operation->name, results[count - 1], operation->last);
+        tell("  %s: killed after it: %d, not %d\n", operation->name, results[count - 1], operation->last);
         tally->wrong++;
     }
 }
@@ -296,9 +324,9 @@ static bool run_case(struct point *point, const struct operation *operation, poi
     struct tally tally = { 0 };
     size_t most = operation->quick * LONG_FACTOR;
     if (options->quick)
-        most = operation->quick ? operation->quick : QUICK_POINTS;
+        most = operation->quick ? operation->quick / QUICK_PART : QUICK_POINTS;
     if (operation->whole && (mode != POINT_PAUSED || !options->quick))
-        most = 0;
+        most = options->quick ? QUICK_WHOLE : 0;
     memset(point->note, 0, sizeof point->note);
     point->operation = operation;
     point->mode = mode;
@@ -306,12 +334,13 @@ static bool run_case(struct point *point, const struct operation *operation, poi
     point->inside = false;
     point->record = true;
     point->path->count = 0;
+    srandom((unsigned)options->seed);
     do
         run_once(point);
     while (point->again);
     point->record = false;
     if (faults_of(point) > 0 || point->path->cut) {
-        fprintf(stderr, "  %s: %s\n", operation->name, point->path->cut ? "its path is too long" : point->why);
+        tell("  %s: %s\n", operation->name, point->path->cut ? "its path is too long" : point->why);
         tally.wrong++;
     } else {
         size_t room = point->path->count + 2, count;
@@ -341,7 +370,7 @@ static bool run_case(struct point *point, const struct operation *operation, poi
         if (mode != POINT_PAUSED && options->at < 0 && tally.faulty < ENOUGH && !operation->any_result)
             judge(operation, results, reached, count, &tally);
         if (tally.astray > count / 4 + 1) {
-            fprintf(stderr, "  %s: %zu of %zu points were not met\n", operation->name, tally.astray, count);
+            tell("  %s: %zu of %zu points were not met\n", operation->name, tally.astray, count);
             tally.wrong++;
         }
         free(aims);
@@ -366,15 +395,17 @@ static bool run_case(struct point *point, const struct operation *operation, poi
 
 static int usage(FILE *to, int status)
 {
-    fputs("usage: crashlab [--quick] [--verbose] [--at N] [--list] [OPERATION...]\n"
-          "Kills a process at every instruction of brood's operations and checks what survives.\n"
-          "  --quick    within a minute: long paths are sampled, a short storm, no repairs of repairs\n"
-          "  --verbose  one line for each kill\n"
-          "  --at N     only at the N-th instruction of each path, to look at a fault again\n"
-          "  --list     the operations\n"
-          "  OPERATION  only those whose names begin so; storm: random kills, with an account\n"
-          "Exit status: 0 nothing was found, 1 something was, 2 wrong usage.\n",
-          to);
+    fputs(
+        "usage: crashlab [--quick] [--verbose] [--at N] [--seed N] [--list] [OPERATION...]\n"
+        "Kills a process at every instruction of brood's operations and checks what survives.\n"
+        "  --quick    two minutes: a sample of each path, drawn anew each time; a short storm, no repairs of repairs\n"
+        "  --verbose  one line for each kill\n"
+        "  --at N     only at the N-th instruction of each path, to look at a fault again\n"
+        "  --seed N   the sample that an earlier run drew, which names its seed at the beginning\n"
+        "  --list     the operations\n"
+        "  OPERATION  only those whose names begin so; storm: random kills, with an account\n"
+        "Exit status: 0 nothing was found, 1 something was, 2 wrong usage.\n",
+        to);
     return status;
 }
 
@@ -404,6 +435,13 @@ static bool all_known(char *const *chosen)
     return true;
 }
 
+static bool number(const char *text, long *number)
+{
+    char *end;
+    *number = strtol(text, &end, 10);
+    return *text && !*end && *number >= 0;
+}
+
 static int list(void)
 {
     for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
@@ -411,7 +449,7 @@ static int list(void)
             printf("%-22s %s%s%s\n", operation->name, operation->what,
                    operation->modes >> POINT_ASLEEP & 1 ? "" : "; nobody can sleep on it",
                    operation->long_only ? "; long run only" : "");
-    printf("%-22s %s\n", "storm", "random kills of lockers, allocators, workers and keepers");
+    printf("%-22s %s\n", "storm", "random kills of lockers, allocators, putters, getters, workers, keepers");
     return 0;
 }
 
@@ -440,29 +478,44 @@ static bool run_storm(const struct options *options)
         return false;
     bool left = !clean();
     if (left)
-        fputs("  storm: a process was left behind\n", stderr);
+        tell("  storm: a process was left behind\n");
     if (WIFSIGNALED(status))
-        fprintf(stderr, "  storm: killed by signal %d\n", WTERMSIG(status));
+        tell("  storm: killed by signal %d\n", WTERMSIG(status));
     printf("%-22s %s\n", "storm", status == 0 && !left ? "passed" : "FAILED");
     return status == 0 && !left;
 }
 
+/* A spawned child's instructions lie where this process' lie only if neither is placed at random. */
+static void place_fixedly(char **argv)
+{
+    int persona = personality(UINT32_MAX);
+    if (persona >= 0 && !(persona & ADDR_NO_RANDOMIZE) && personality((unsigned long)persona | ADDR_NO_RANDOMIZE) >= 0)
+        execv("/proc/self/exe", argv);
+}
+
 int main(int argc, char **argv)
 {
+    if (argc == 2 && strcmp(argv[1], POINT_SPAWNED) == 0)
+        return brood_init(NULL) < 0 ? EXIT_FAILURE : EXIT_SUCCESS; /* it does not return */
+    place_fixedly(argv);
     static const struct option long_options[] = {
-        { "quick", no_argument, NULL, 'q' }, { "verbose", no_argument, NULL, 'v' },  { "list", no_argument, NULL, 'l' },
-        { "help", no_argument, NULL, 'h' },  { "at", required_argument, NULL, 'a' }, { 0 },
+        { "quick", no_argument, NULL, 'q' },
+        { "verbose", no_argument, NULL, 'v' },
+        { "list", no_argument, NULL, 'l' },
+        { "help", no_argument, NULL, 'h' },
+        { "at", required_argument, NULL, 'a' },
+        { "seed", required_argument, NULL, 's' },
+        { 0 },
     };
-    struct options options = { .at = -1 };
-    char *end;
-    for (int letter; (letter = getopt_long(argc, argv, "qvlha:", long_options, NULL)) != -1;) {
+    struct options options = { .at = -1, .seed = (long)(point_us() & 0xffffff) };
+    for (int letter; (letter = getopt_long(argc, argv, "qvlha:s:", long_options, NULL)) != -1;) {
         if (letter == 'q')
             options.quick = true;
         else if (letter == 'v')
             options.verbose = true;
         else if (letter == 'l')
             return list();
-        else if (letter == 'a' && (options.at = strtol(optarg, &end, 10)) >= 0 && *optarg && !*end)
+        else if ((letter == 'a' && number(optarg, &options.at)) || (letter == 's' && number(optarg, &options.seed)))
             continue;
         else
             return letter == 'h' ? usage(stdout, 0) : usage(stderr, 2);
@@ -473,7 +526,10 @@ int main(int argc, char **argv)
     size_t path_size = sizeof(step_path) + PATH_ROOM * sizeof(step_place);
     struct point *point = mmap(NULL, sizeof *point, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     step_path *path = mmap(NULL, path_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (point == MAP_FAILED || path == MAP_FAILED || prctl(PR_SET_CHILD_SUBREAPER, 1) < 0) {
+    char *text = NULL;
+    size_t length;
+    found = open_memstream(&text, &length);
+    if (!found || point == MAP_FAILED || path == MAP_FAILED || prctl(PR_SET_CHILD_SUBREAPER, 1) < 0) {
         perror("crashlab");
         return 2;
     }
@@ -487,6 +543,7 @@ int main(int argc, char **argv)
         puts("no hardware breakpoints here: everything is stepped, which takes far longer");
     struct tally total = { 0 };
     unsigned passed = 0, failed = 0;
+    printf("seed %ld\n", options.seed);
     print_head();
     for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
         run_table(point, tables[t], &options, chosen, &total, &passed, &failed);
@@ -496,10 +553,13 @@ int main(int argc, char **argv)
     print_tally("total", "", 0, &total, (double)(point_us() - begin) / 1e6);
     bool left = entries("/proc/self/fd") > files || entries("/dev/shm") > shared;
     if (left)
-        fputs("descriptors or entries of /dev/shm were left behind\n", stderr);
+        tell("  descriptors or entries of /dev/shm were left behind\n");
     failed += left;
     if (passed + failed == 0)
         return usage(stderr, 2);
+    fclose(found);
+    printf("%s%s", *text ? "what was found, once more:\n" : "", text);
+    free(text);
     printf("%u passed, %u failed\n", passed, failed);
     return failed != 0;
 }

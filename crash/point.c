@@ -165,7 +165,8 @@ bool point_lead(struct point *point, step_tracee *victim, step_wake *wake, void 
 {
     if (point->record) {
         point->stop = step_record(victim, point->path, wake, context);
-        if (point->stop != STEP_ENDED && point->stop != STEP_BLOCKED && !point->path->cut)
+        bool died = point->stop == STEP_GONE && point->operation->mortal;
+        if (point->stop != STEP_ENDED && point->stop != STEP_BLOCKED && !died && !point->path->cut)
             point_fault(point, POINT_TORN, "its path could not be recorded (stop %d after %zu instructions)",
                         (int)point->stop, point->path->count);
         step_kill(victim);
@@ -187,7 +188,7 @@ void point_go_on(struct point *point, step_tracee *victim)
     do          /* a step that slept still has its stop to come */
         stop = step_run(victim, false, SURVIVOR_MS);
     while ((stop == STEP_BLOCKED || stop == STEP_STOPPED) && point_us() < deadline);
-    if (stop != STEP_ENDED)
+    if (stop != (point->operation->mortal ? STEP_GONE : STEP_ENDED))
         point_fault(point, stop == STEP_BLOCKED || stop == STEP_LATE ? POINT_STUCK : POINT_TORN,
                     "the victim, which had stood still, does not end (stop %d)", (int)stop);
 }
@@ -205,4 +206,11 @@ void point_served(struct point *point)
     long worst = atomic_load(&point->worst_us);
     while (us > worst && !atomic_compare_exchange_weak(&point->worst_us, &worst, us))
         continue;
+}
+
+void point_served_since(struct point *point, long long began)
+{
+    if (point_us() - began >= SURVIVOR_MS * 1000LL)
+        point_fault(point, POINT_STUCK, "a survivor found what it waited for only when its time was over");
+    point_served(point);
 }

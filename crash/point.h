@@ -36,8 +36,10 @@ enum {
 };
 
 enum {
-    SURVIVOR_MS = 1000, /* a survivor that has waited so long is stuck */
-    SETTLE_MS = 5000,   /* what is no survivor's wait but must happen: a start, an end */
+    /* What is lost never comes; what is late shows in the column "worst ms". On a machine where scores of processes
+     * want each processor a chain of wakes may take seconds, and that is no fault. */
+    SURVIVOR_MS = 20000, /* a survivor that has waited so long is stuck */
+    SETTLE_MS = 20000,   /* what is no survivor's wait but must happen: a start, an end */
     POINT_NOTES = 8,
 };
 
@@ -73,15 +75,20 @@ struct operation {
     void (*run)(struct point *point); /* in the point's process */
     const void *detail;               /* its own */
     unsigned modes;                   /* in which it is tried: a bit for each point_mode */
-    bool whole;                       /* a quick run tries every point too */
+    bool whole;                       /* a quick run tries many of its points too */
     bool long_only;                   /* not part of a quick run */
     size_t quick;                     /* points of a quick run, if not whole; 0: the lab's usual number */
     int first, last;                  /* result where nothing of the operation happened, and where all of it did... */
     int switches;                     /* ... and how often it may change between them */
     bool any_result;                  /* the results say nothing */
+    bool mortal;                      /* its path ends with the victim's own end */
 };
 
-extern const struct operation lock_operations[], heap_operations[], pool_operations[];
+extern const struct operation lock_operations[], heap_operations[], resize_operations[], pool_operations[],
+    process_operations[];
+
+/* The lab's argument when brood has started it as a child. */
+#define POINT_SPAWNED "--spawned"
 
 /* A storm runs for some seconds and returns how many faults it found, each told on standard error. */
 unsigned storm_run(int seconds, bool verbose);
@@ -122,5 +129,9 @@ void point_kill(struct point *point, step_tracee *victim);
 
 /* A survivor got what it waited for. */
 void point_served(struct point *point);
+
+/* The same, of one that began to wait then (point_us), for SURVIVOR_MS at most: had it not been woken, it would have
+ * looked once more at the end of its time, and got it: that is stuck too. */
+void point_served_since(struct point *point, long long began);
 
 #endif

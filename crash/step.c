@@ -125,12 +125,17 @@ static void resume(step_tracee *tracee, int signal)
         tracee->running = true;
 }
 
+static bool is_image(const step_tracee *tracee, int status)
+{
+    return tracee->to_image && status >> 16 == PTRACE_EVENT_EXEC;
+}
+
 /* Whether this stop is one to report; others are resumed. */
 static bool is_step(step_tracee *tracee, int status)
 {
     int signal = WSTOPSIG(status), event = status >> 16;
     tracee->running = false;
-    if (event == 0 && signal == SIGTRAP)
+    if ((event == 0 && signal == SIGTRAP) || is_image(tracee, status))
         return true;
     resume(tracee, event == 0 ? signal : 0);
     return false;
@@ -155,6 +160,8 @@ step_stop step_run(step_tracee *tracee, bool single, int timeout_ms)
         }
         if (got > 0 && is_step(tracee, status)) {
             step_place place;
+            if (is_image(tracee, status))
+                return STEP_ENDED;
             if (!place_of(tracee, &place))
                 continue; /* killed just now: the next wait says so */
             return place.at == (uintptr_t)step_end || place.at == (uintptr_t)step_end + TRAP_BYTES ? STEP_ENDED
@@ -200,6 +207,72 @@ step_stop step_to_begin(step_tracee *tracee, int timeout_ms)
         return STEP_GONE;
     tracee->begin = register_stack(&registers);
     return register_at(&registers) == (uintptr_t)step_begin + TRAP_BYTES ? STEP_STOPPED : STEP_ASTRAY;
+}
+
+step_stop step_to_birth(step_tracee *starter, step_tracee *child, int timeout_ms)
+{
+    const long births = PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE;
+    long long deadline = now_ms() + timeout_ms;
+    unsigned long pid = 0;
+    int status;
+    if (ptrace(PTRACE_SETOPTIONS, starter->pid, 0, PTRACE_O_EXITKILL | births))
+        return STEP_GONE;
+    starter->single = false;
+    resume(starter, 0);
+    while (pid == 0) {
+        pid_t got = waitpid(starter->pid, &status, WNOHANG | __WALL);
+        if (got < 0 || (got > 0 && !WIFSTOPPED(status))) {
+            starter->gone = true;
+            return STEP_GONE;
+        }
+        int event = got > 0 ? status >> 16 : 0;
+        if (event == PTRACE_EVENT_FORK || event == PTRACE_EVENT_VFORK || event == PTRACE_EVENT_CLONE)
+            ptrace(PTRACE_GETEVENTMSG, starter->pid, 0, &pid);
+        else if (got > 0)
+            resume(starter, event ? 0 : WSTOPSIG(status));
+        else if (now_ms() > deadline)
+            return STEP_LATE;
+        else
+            await_stop(QUIET_MS);
+    }
+    starter->running = false;
+    step_release(starter);
+    *child = (step_tracee){ .pid = (pid_t)pid, .to_image = true };
+    struct user_regs_struct registers;
+    if (waitpid(child->pid, &status, __WALL) != child->pid || !WIFSTOPPED(status) ||
+        ptrace(PTRACE_SETOPTIONS, child->pid, 0, PTRACE_O_EXITKILL | PTRACE_O_TRACEEXEC) ||
+        ptrace(PTRACE_GETREGS, child->pid, 0, &registers))
+        return STEP_GONE;
+    child->begin = register_stack(&registers);
+    return STEP_STOPPED;
+}
+
+/* As step_run, and where it stopped. */
+static step_stop place_after(step_tracee *tracee, bool single, int timeout_ms, step_place *place)
+{
+    step_stop stop = step_run(tracee, single, timeout_ms);
+    return stop == STEP_STOPPED && !place_of(tracee, place) ? STEP_GONE : stop;
+}
+
+step_stop step_to_image(step_tracee *child, uintptr_t at, int timeout_ms)
+{
+    step_stop stop = step_run(child, false, timeout_ms);
+    if (stop != STEP_ENDED)
+        return stop;
+    child->to_image = false;
+    if (ptrace(PTRACE_SETOPTIONS, child->pid, 0, PTRACE_O_EXITKILL))
+        return STEP_GONE;
+    bool by_breakpoint = step_breakpoints();
+    if (by_breakpoint && !breakpoint(child->pid, at))
+        return STEP_GONE;
+    step_place place;
+    do
+        stop = place_after(child, !by_breakpoint, timeout_ms, &place);
+    while (stop == STEP_BLOCKED || (stop == STEP_STOPPED && place.at != at));
+    if (stop != STEP_STOPPED)
+        return stop;
+    child->begin -= place.stack; /* what there was before counted from another image's stack */
+    return !by_breakpoint || breakpoint(child->pid, 0) ? STEP_STOPPED : STEP_GONE;
 }
 
 /* As step_run, but a sleep is ended by `wake`, once, and then by itself. */
@@ -296,12 +369,23 @@ step_stop step_reach(step_tracee *tracee, const step_path *path, size_t index, b
     return inside ? step_run(tracee, true, STEP_MS) : STEP_STOPPED;
 }
 
+static bool trap_pends(pid_t pid)
+{
+    struct __ptrace_peeksiginfo_args first = { .nr = 1 };
+    siginfo_t signal;
+    return ptrace(PTRACE_PEEKSIGINFO, pid, &first, &signal) == 1 && signal.si_signo == SIGTRAP;
+}
+
+/* A tracee whose sleep ends by itself at this moment stops for the interrupt, with the step's own SIGTRAP to come yet:
+ * delivered after the detach, that would kill it. So the SIGTRAP is met first, and goes with its stop. */
 void step_release(step_tracee *tracee)
 {
     int status;
     if (tracee->gone)
         return;
     if (tracee->running && !ptrace(PTRACE_INTERRUPT, tracee->pid, 0, 0))
+        waitpid(tracee->pid, &status, __WALL);
+    if (trap_pends(tracee->pid) && !ptrace(PTRACE_CONT, tracee->pid, 0, 0))
         waitpid(tracee->pid, &status, __WALL);
     ptrace(PTRACE_DETACH, tracee->pid, 0, 0);
 }

@@ -14,7 +14,7 @@
 
 typedef enum step_stop {
     STEP_STOPPED, /* at an instruction, before it */
-    STEP_ENDED,   /* at step_end */
+    STEP_ENDED,   /* at step_end, or where it becomes another program, if its path is to end there */
     STEP_BLOCKED, /* asleep in the kernel: it runs on as soon as it is woken, and the next wait sees where it stops */
     STEP_GONE,    /* it has ended, and was reaped */
     STEP_LATE,    /* neither stopped nor slept until the deadline */
@@ -26,6 +26,7 @@ typedef struct step_tracee {
     bool running; /* resumed, and not seen to stop since */
     bool single;  /* resumed for one instruction */
     bool gone;
+    bool to_image;   /* its path ends where it becomes another program */
     uintptr_t begin; /* the stack pointer where the path begins */
 } step_tracee;
 
@@ -39,7 +40,7 @@ typedef struct step_path {
     size_t room;    /* of place */
     size_t blocked; /* the first instruction that slept; SIZE_MAX: none did */
     bool cut;       /* it was longer than room */
-    bool ended;     /* at step_end, not by falling asleep for good */
+    bool ended;     /* as STEP_ENDED says, not by falling asleep for good, nor by its own end */
     step_place place[];
 } step_path;
 
@@ -61,13 +62,21 @@ bool step_breakpoints(void);
 /* Takes hold of a process and stops it wherever it is. It dies with the tracer. */
 bool step_seize(step_tracee *tracee, pid_t pid);
 
+/* Lets a process that was seized run until it starts another, and lets go of it; the other is led from its first
+ * instruction on, to its image at most. */
+step_stop step_to_birth(step_tracee *starter, step_tracee *child, int timeout_ms);
+
+/* Lets that one run until it has become another program, and in that to `at`, and leads it from there. */
+step_stop step_to_image(step_tracee *child, uintptr_t at, int timeout_ms);
+
 /* Lets it run (one instruction, if single) to its next stop, or only waits for that if it runs already. */
 step_stop step_run(step_tracee *tracee, bool single, int timeout_ms);
 
 /* Runs it to step_begin. */
 step_stop step_to_begin(step_tracee *tracee, int timeout_ms);
 
-/* Steps it from where it stands to step_end, or to where it sleeps for good, and writes down the way. */
+/* Steps it from where it stands to its path's end, or to where it sleeps for good (STEP_BLOCKED), or to the last
+ * instruction of its life (STEP_GONE), and writes down the way. */
 step_stop step_record(step_tracee *tracee, step_path *path, step_wake *wake, void *context);
 
 /* Leads it from where the path began to its index-th instruction, and with `inside` into it, where it sleeps.

@@ -10,7 +10,8 @@
  * - Any thread of any process of the family may call, a signal handler may not, unless a call says otherwise. After
  *   vfork(2) or a raw clone(2) no call is allowed; after fork(2) the child is a new process of the family that owns
  *   nothing of its parent's. A thread must not be cancelled (pthread_cancel) inside a call.
- * - "Killed" means any sudden end: SIGKILL, a crash, the OOM killer, _exit.
+ * - "Killed" means any sudden end: SIGKILL, a crash, the OOM killer, _exit. A thread "dies" when it ends in whatever
+ *   way: killed, by returning or pthread_exit, or because its process executes another program.
  */
 #ifndef BROOD_H
 #define BROOD_H
@@ -24,5 +25,6 @@
 #include <brood/process.h>
 #include <brood/result.h>
 #include <brood/start.h>
+#include <brood/waiter.h>
 
 #endif

@@ -1,5 +1,5 @@
 #!/bin/sh
-# examples.sh BUILD_DIR: the three short examples print exactly what they say, under each start method.
+# examples.sh BUILD_DIR: the short examples print exactly what they say, under each start method.
 set -u
 
 build=${1:?usage: examples.sh BUILD_DIR}
@@ -25,11 +25,15 @@ status 0." ] && [ ! -s "$errors" ]; then
     rm -f "$errors"
 }
 
+list='child: killed by SIGKILL (9)
+3 2 1 count 3, last 1'
 for method in fork spawn forkserver; do
     expect locks 10 $method
     expect pool '[1, 4, 9, 16, 25]' $method
     expect context 'Hello, World!' $method
     expect context 'Hello, World!' $method $method
+    expect list "$list" $method
+    expect list "$list" $method $method
 done
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

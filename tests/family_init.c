@@ -257,7 +257,9 @@ static int address_limited(void *arg)
     (void)arg;
     struct rlimit limit = { 1024 * MIB, 1024 * MIB };
     NEED(setrlimit(RLIMIT_AS, &limit) == 0);
-    attempt_init((struct attempt){ .options = &(brood_init_options){ .limit = 2048 * MIB }, .result = -ENOMEM });
+    attempt_init((struct attempt){ .options = &(brood_init_options){ .limit = 2048 * MIB },
+                                   .result = -ENOMEM,
+                                   .sentence = "RLIMIT_AS is 1073741824" });
     NEED(brood_init(NULL) == 0);
     brood_heap_stats stats;
     CHECK_RESULT(brood_heap_stat(&stats), 0);
@@ -279,13 +281,25 @@ static int file_limited(void *arg)
     struct rlimit limit = { 16 * MIB, RLIM_INFINITY };
     signal(SIGXFSZ, SIG_DFL); /* which would kill us */
     NEED(setrlimit(RLIMIT_FSIZE, &limit) == 0);
-    attempt_init((struct attempt){ .options = &(brood_init_options){ .limit = 64 * MIB }, .result = -ENOMEM });
+    attempt_init((struct attempt){ .options = &(brood_init_options){ .limit = 64 * MIB },
+                                   .result = -ENOMEM,
+                                   .sentence = "RLIMIT_FSIZE is 16777216" });
     NEED(brood_init(NULL) == 0);
     brood_heap_stats stats;
     CHECK_RESULT(brood_heap_stat(&stats), 0);
     CHECK(stats.limit <= 16 * MIB);
     brood_free(CHECK_POINTER(brood_alloc(MIB)));
     return 0;
+}
+
+/* A program that is refused a family ends by exit all the same. */
+static int exit_refused(void *arg)
+{
+    (void)arg;
+    struct rlimit limit = { 0, RLIM_INFINITY };
+    NEED(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+    CHECK_RESULT(brood_init(NULL), -ENOMEM);
+    exit(3); /* NOLINT(concurrency-mt-unsafe) */
 }
 
 static int file_forbidden(void *arg)
@@ -301,6 +315,7 @@ static void file_limit(void)
 {
     CHECK_EQ(wait_child(fork_child(file_limited, NULL)), 0);
     CHECK_EQ(wait_child(fork_child(file_forbidden, NULL)), 0);
+    CHECK_EQ(wait_child(fork_child(exit_refused, NULL)), 3 << 8);
 }
 
 static void memfd_refused(void)
@@ -308,6 +323,37 @@ static void memfd_refused(void)
     if (refuse_call(SYS_memfd_create, ENOSYS) != 0)
         harness_skip("no seccomp filters here");
     attempt_init((struct attempt){ .result = -ENOSYS });
+}
+
+static void madvise_refused(void)
+{
+    if (refuse_call(SYS_madvise, EINVAL) != 0)
+        harness_skip("no seccomp filters here");
+    attempt_init((struct attempt){ .result = -ENOSYS });
+}
+
+static void madvise_forbidden(void)
+{
+    if (refuse_call(SYS_madvise, EPERM) != 0)
+        harness_skip("no seccomp filters here");
+    attempt_init((struct attempt){ .result = -ENOSYS, .sentence = "madvise" });
+}
+
+static int without_descriptors(void *arg)
+{
+    (void)arg;
+    struct rlimit files = { 20, 20 };
+    NEED(setrlimit(RLIMIT_NOFILE, &files) == 0);
+    while (dup(STDERR_FILENO) >= 0)
+        continue;
+    CHECK_RESULT(brood_init(NULL), -EMFILE);
+    CHECK_HAS(brood_error(), "descriptor");
+    return 0;
+}
+
+static void no_descriptor(void)
+{
+    CHECK_EQ(wait_child(fork_child(without_descriptors, NULL)), 0);
 }
 
 static void start_names(void)
@@ -324,6 +370,7 @@ static void start_names(void)
     CHECK_RESULT(brood_start_find("forkserver!"), -EINVAL);
     CHECK_RESULT(brood_start_find(""), -EINVAL);
     CHECK_RESULT(brood_start_find(NULL), -EINVAL);
+    CHECK_HAS(brood_error(), "name is NULL");
 }
 
 static void version(void)
@@ -337,8 +384,9 @@ static void version(void)
 
 static void how_names(void)
 {
-    static const char *const names[] = { "running", "returned", "failed", "exited", "crashed", "lost" };
-    for (int i = BROOD_RUNNING; i <= BROOD_LOST; i++)
+    static const char *const names[] = { "running", "returned",  "failed",    "exited",     "crashed",
+                                         "lost",    "cancelled", "timed out", "over memory" };
+    for (int i = BROOD_RUNNING; i <= BROOD_OVER_MEMORY; i++)
         CHECK_STR(brood_how_name((brood_how)i), names[i]);
     CHECK_STR(brood_how_name((brood_how)99), NULL);
     CHECK_STR(brood_how_name((brood_how)-1), NULL);
@@ -405,6 +453,9 @@ int main(int argc, char **argv)
         { .name = "room_too_large", .run = room_too_large, .no_init = true },
         { .name = "address_limit", .run = address_limit, .no_init = true },
         { .name = "file_limit", .run = file_limit, .no_init = true },
+        { .name = "madvise_refused", .run = madvise_refused, .no_init = true },
+        { .name = "madvise_forbidden", .run = madvise_forbidden, .no_init = true },
+        { .name = "no_descriptor", .run = no_descriptor, .no_init = true },
         { .name = "memfd_refused", .run = memfd_refused, .no_init = true },
         { .name = "start_names", .run = start_names, .no_init = true },
         { .name = "version", .run = version, .no_init = true },

@@ -1,6 +1,7 @@
 #!/bin/sh
 # install.sh BUILD_DIR: what README says of use: its program is compiled against an installed brood by pkg-config, and
-# against the package and the sources by CMake, and prints what it should.
+# against the package and the sources by CMake, and prints what it should. Neither side is in the other's way: not the
+# program's names, nor a project's warnings and installation.
 set -u
 
 build=${1:?usage: install.sh BUILD_DIR}
@@ -20,6 +21,21 @@ expected='1
 9
 16
 25'
+
+# holds NAME COMMAND...: the command succeeds.
+holds()
+{
+    name=$1
+    shift
+    if "$@"; then
+        echo "ok $name"
+        passed=$((passed + 1))
+    else
+        echo "FAILED $name"
+        cat "$scratch/log"
+        failed=$((failed + 1))
+    fi
+}
 
 # says NAME COMMAND...: the command prints what the program should.
 says()
@@ -51,7 +67,7 @@ else
     echo "skipped pkg-config: it is not installed"
 fi
 
-# by_cmake NAME TARGET LINE: a project of three lines, with that one to find brood.
+# by_cmake NAME TARGET LINES: a project with these lines to find brood.
 by_cmake()
 {
     mkdir -p "$scratch/$1"
@@ -59,18 +75,47 @@ by_cmake()
         echo 'cmake_minimum_required(VERSION 3.25)'
         echo 'project(user LANGUAGES C)'
         echo "$3"
-        echo "add_executable(program $scratch/program.c)"
+        echo "add_executable(program $scratch/program.c $scratch/names.c)"
         echo "target_link_libraries(program PRIVATE $2)"
     } >"$scratch/$1/CMakeLists.txt"
     cmake -S "$scratch/$1" -B "$scratch/$1/build" -G Ninja "-DCMAKE_C_COMPILER=$compiler" \
         "-DCMAKE_PREFIX_PATH=$scratch/usr" >"$scratch/log" 2>&1 &&
-        cmake --build "$scratch/$1/build" --target program >>"$scratch/log" 2>&1
+        cmake --build "$scratch/$1/build" >>"$scratch/log" 2>&1
     says "$1" "$scratch/$1/build/program"
 }
+
+# silent: the last build warned of nothing.
+silent()
+{
+    ! grep -q 'warning:' "$scratch/log"
+}
+
+# installs COUNT NAME: how many brood.h does that project's installation bring along?
+installs()
+{
+    cmake --install "$scratch/$2/build" --prefix "$scratch/from-$2" >"$scratch/log" 2>&1 &&
+        [ "$(find "$scratch/from-$2" -name brood.h 2>/dev/null | wc -l)" -eq "$1" ]
+}
+
+# Names that are functions of brood's own: they are the program's to use as well.
+for name in clock_now table_self keeper_main worker_main; do
+    printf '#include <stdlib.h>\nvoid %s(void);\nvoid %s(void)\n{\n    abort();\n}\n' $name $name
+done >"$scratch/names.c"
+
+strict='set(CMAKE_BUILD_TYPE Release)
+set(CMAKE_UNITY_BUILD ON)
+set(CMAKE_COMPILE_WARNING_AS_ERROR ON)
+add_compile_options(-Wall -Wextra -Werror)'
 
 by_cmake find_package brood::brood 'find_package(brood REQUIRED)'
 by_cmake find_package_static brood::brood_static 'find_package(brood REQUIRED)'
 by_cmake add_subdirectory brood::brood "add_subdirectory($root brood)"
+holds add_subdirectory_installs_nothing installs 0 add_subdirectory
+by_cmake add_subdirectory_strict brood::brood_static "$strict
+set(BROOD_INSTALL ON)
+add_subdirectory($root brood)"
+holds add_subdirectory_strict_is_silent silent
+holds add_subdirectory_installs_if_told installs 1 add_subdirectory_strict
 
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

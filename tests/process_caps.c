@@ -129,6 +129,14 @@ static void max_files(void)
     ends_well(start(files_below, &most, sizeof most, (brood_process_options){ .max_files = most }));
     refused((brood_process_options){ .max_files = 2 }, EINVAL, "max_files");
     refused((brood_process_options){ .max_files = -1 }, EINVAL, "max_files");
+    struct rlimit files = { 900, 1000 };
+    NEED(setrlimit(RLIMIT_NOFILE, &files) == 0); /* the fork server's is still higher */
+    refused((brood_process_options){ .max_files = INT64_MAX }, EPERM, "max_files");
+    if (method() == BROOD_FORKSERVER)
+        return;
+    refused((brood_process_options){ .max_files = 1001 }, EPERM, "max_files 1001");
+    most = 1000;
+    ends_well(start(files_below, &most, sizeof most, (brood_process_options){ .max_files = most }));
 }
 
 /* The least there can be: none but the standard ones. A program can still be begun with it. */
@@ -151,9 +159,14 @@ static void max_core(void)
     NEED(getrlimit(RLIMIT_CORE, &core) == 0);
     long long some = core.rlim_max < 4 * MIB ? (long long)core.rlim_max : (long long)(4 * MIB), none = 0;
     ends_well(start(core_is, &none, sizeof none, (brood_process_options){ .max_core = -1 }));
-    if (!harness_sanitized()) /* they forbid cores themselves as they begin */
-        ends_well(start(core_is, &some, sizeof some, (brood_process_options){ .max_core = (int64_t)(4 * MIB) }));
+    if (!harness_sanitized() && some > 0) /* they forbid cores themselves as they begin */
+        ends_well(start(core_is, &some, sizeof some, (brood_process_options){ .max_core = some }));
     refused((brood_process_options){ .max_core = -2 }, EINVAL, "max_core");
+    if (method() == BROOD_FORKSERVER)
+        return; /* it has the limits that it began with */
+    core.rlim_cur = core.rlim_max = 0;
+    NEED(setrlimit(RLIMIT_CORE, &core) == 0);
+    refused((brood_process_options){ .max_core = 4096 }, EPERM, "max_core 4096");
 }
 
 static int use_much(void *arg)

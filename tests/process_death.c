@@ -5,11 +5,13 @@
  */
 #include "harness.h"
 
+#include <linux/capability.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -215,6 +217,90 @@ static void main_thread_ends(void)
     CHECK(wait_gone(atomic_load(&shared->pids[3]), GONE_MS));
 }
 
+static int stay_on(void *arg)
+{
+    (void)arg;
+    atomic_store(&scene()->count, getpid());
+    wait_word(&scene()->leave, 1, 15000);
+    return 0;
+}
+
+/* What the program forked by hand meanwhile keeps nobody alive. */
+static void forked_by_hand_lives(void)
+{
+    struct scene *shared = scene();
+    if (harness_part() != NULL) {
+        brood_process_options options = methods[harness_part()[0] == 's'];
+        pthread_t thread;
+        NEED(pthread_create(&thread, NULL, start_beating, &options) == 0);
+        pthread_join(thread, NULL);
+        fork_child(stay_on, NULL);
+        for (;;)
+            pause();
+    }
+    for (int i = 0; i < 2; i++) {
+        memset(shared, 0, sizeof *shared);
+        pid_t founder = harness_start(i == 0 ? "fork" : "spawn");
+        CHECK(wait_word(&shared->pids[0], 1, 5000));
+        CHECK(wait_word(&shared->count, 1, 5000));
+        CHECK_EQ(kill_child(founder), SIGKILL);
+        CHECK(wait_gone(atomic_load(&shared->pids[0]), GONE_MS));
+        CHECK(process_state(atomic_load(&shared->count)) != 0);
+        atomic_store(&shared->leave, 1);
+        CHECK(wait_gone(atomic_load(&shared->count), GONE_MS));
+    }
+}
+
+/* Neither the starter's user nor the child's matters, nor what either becomes. */
+static int become_and_beat(void *arg)
+{
+    NEED(setgid(65534) == 0 && setuid(65534) == 0);
+    return beat(arg);
+}
+
+static void drop_capability(unsigned which)
+{
+    struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+    struct __user_cap_data_struct data[2];
+    NEED(syscall(SYS_capget, &header, data) == 0);
+    data[which / 32].effective &= ~(1U << which % 32);
+    data[which / 32].permitted &= ~(1U << which % 32);
+    NEED(syscall(SYS_capset, &header, data) == 0);
+}
+
+static void found_and_change(const char *who)
+{
+    brood_process_options options = { .start = (brood_start)(who[0] - '0') };
+    brood_target *target = who[1] == 'c' ? become_and_beat : beat;
+    if (who[1] == 'k')
+        drop_capability(CAP_SYS_TTY_CONFIG); /* an exec by root regains it: the child is another then than its maker */
+    NEED(brood_process_start(target, NULL, 0, &options) != NULL);
+    NEED(wait_word(&scene()->beats, 1, 5000));
+    if (who[1] == 's')
+        NEED(setgid(65534) == 0 && setuid(65534) == 0);
+    atomic_store(&scene()->started, 1);
+    for (;;)
+        pause();
+}
+
+static void users_change(void)
+{
+    if (harness_part() != NULL)
+        found_and_change(harness_part());
+    if (geteuid() != 0)
+        harness_skip("only root can change its user");
+    for (int method = 1; brood_start_name((brood_start)method) != NULL; method++)
+        for (int i = 0; i < 3; i++) {
+            const char part[] = { (char)('0' + method), "sck"[i], 0 };
+            memset(scene(), 0, sizeof *scene());
+            pid_t founder = harness_start(part);
+            CHECK(wait_word(&scene()->started, 1, 5000));
+            CHECK_EQ(kill_child(founder), SIGKILL);
+            if (!CHECK(wait_gone(atomic_load(&scene()->pids[0]), GONE_MS)))
+                kill(atomic_load(&scene()->pids[0]), SIGKILL);
+        }
+}
+
 static void survivor(void)
 {
     struct scene *shared = scene();
@@ -347,6 +433,8 @@ int main(int argc, char **argv)
         { .name = "target_leaves", .run = target_leaves },
         { .name = "thread_ends", .run = thread_ends },
         { .name = "main_thread_ends", .run = main_thread_ends },
+        { .name = "forked_by_hand_lives", .run = forked_by_hand_lives },
+        { .name = "users_change", .run = users_change },
         { .name = "survivor", .run = survivor },
         { .name = "survivors_children", .run = survivors_children },
         { .name = "survivor_joined", .run = survivor_joined },

@@ -3,6 +3,8 @@
  */
 #include "harness.h"
 
+#include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -265,6 +267,58 @@ static void daemons_end(void)
     CHECK_EQ(end.signal, SIGTERM);
 }
 
+/* One that is another user's by now holds up neither the end nor that of the others; its tie ends it with its starter.
+ */
+static void daemon_not_ours(void)
+{
+    if (harness_part() != NULL) {
+        brood_process *process = start_daemon(DIES);
+        NEED(setuid(65534) == 0);
+        const brood_process_options options = { .start = BROOD_FORK, .daemon = true };
+        brood_process *own = brood_process_start(stay, NULL, 0, &options);
+        NEED(wait_word(&stage()->ready, 2, LONG_MS));
+        atomic_store(&stage()->pid, brood_process_pid(process));
+        CHECK_RESULT(brood_fini(), 0);
+        CHECK_RESULT(brood_process_join(process, NULL, 0), -ETIMEDOUT);
+        CHECK_EQ(end_of(own).signal, SIGTERM);
+        CHECK_RESULT(brood_process_signal(process, SIGTERM), -EPERM);
+        return;
+    }
+    if (geteuid() != 0)
+        harness_skip("only root can become another");
+    CHECK_EQ(wait_child(harness_start("founder")), 0);
+    CHECK(wait_gone(atomic_load(&stage()->pid), LONG_MS));
+}
+
+static atomic_int started;
+
+static void *call_fini_often(void *arg)
+{
+    while (atomic_load(&started) == 0)
+        CHECK_RESULT(brood_fini(), 0);
+    return arg;
+}
+
+/* While another thread ends whatever daemon it finds each start is whole: a daemon is there, or was. */
+static void fini_meanwhile(void)
+{
+    pthread_t thread;
+    NEED(pthread_create(&thread, NULL, call_fini_often, NULL) == 0);
+    for (int i = 0; i < harness_times(method() == BROOD_FORK ? 1500 : 200) && harness_failures() == 0; i++) {
+        brood_end end;
+        int closed;
+        brood_process *process = start(nothing, NULL, 0, (brood_process_options){ .daemon = true, .max_core = -1 });
+        CHECK_RESULT(brood_process_join(process, &end, BROOD_FOREVER), 0);
+        while ((closed = brood_process_close(process)) == -EBUSY) /* the other thread waits for it, too */
+            continue;
+        CHECK_RESULT(closed, 0);
+        CHECK(end.how == BROOD_RETURNED || end.signal == SIGTERM);
+    }
+    atomic_store(&started, 1);
+    NEED(pthread_join(thread, NULL) == 0);
+    CHECK_EQ(brood_process_children(NULL, 0), 0);
+}
+
 /* It needs its starter's daemon to its end, which therefore comes first. */
 static int use_daemon(void *arg)
 {
@@ -468,6 +522,8 @@ static const struct test_case by_method[] = {
     { .name = "generations_end", .run = generations_end },
     { .name = "fini_by_hand", .run = fini_by_hand },
     { .name = "daemons_end", .run = daemons_end },
+    { .name = "daemon_not_ours", .run = daemon_not_ours },
+    { .name = "fini_meanwhile", .run = fini_meanwhile, .deadline_s = 60 },
     { .name = "daemons_end_last", .run = daemons_end_last },
     { .name = "survivors_stay", .run = survivors_stay },
     { .name = "server_ends", .run = server_ends },

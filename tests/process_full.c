@@ -208,6 +208,7 @@ static void no_descriptors(void)
     int before = count_descriptors();
     hoard_descriptors(&hoard);
     CHECK_RESULT(brood_start_server(), -EMFILE);
+    CHECK_HAS(brood_error(), "no descriptor is free for the fork server");
     if (options.start == BROOD_FORKSERVER) {
         CHECK_NULL(brood_process_start(nothing, NULL, 0, &options), EMFILE);
         spend_hoard(&hoard);

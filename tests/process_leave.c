@@ -3,12 +3,14 @@
  */
 #include "harness.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -193,6 +195,56 @@ static void handlers_of_server(void)
     CHECK_EQ(atomic_load(&stage()->foreign), method() == BROOD_FORKSERVER ? 80 : 0); /* it ends by exit as well */
 }
 
+static void *volatile taken; /* what the compiler must not see to be of no use */
+
+static bool take_large(void)
+{
+    taken = malloc(1024);
+    return taken != NULL;
+}
+
+/* Until neither the list of exit handlers grows nor malloc(3) finds a block for that; small blocks are there. */
+static int use_up_memory(void)
+{
+    void **kept = NULL;
+    NEED(setrlimit(RLIMIT_DATA, &(struct rlimit){ .rlim_cur = 4096, .rlim_max = RLIM_INFINITY }) == 0);
+    for (void **small; take_large() && (small = malloc(512)) != NULL; kept = small)
+        *small = kept;
+    while (take_large())
+        continue;
+    while (atexit(foreign_handler) == 0)
+        continue;
+    for (void **next; kept != NULL; kept = next) {
+        next = *kept;
+        free(kept);
+    }
+    return 0;
+}
+
+/* A child that has no memory for a handler of its own does not run its starter's in place of it. */
+static void no_memory_for_handlers(void)
+{
+    if (harness_sanitized())
+        harness_skip("the sanitizer has memory of its own");
+    NEED(brood_init(&(brood_init_options){ .preload = use_up_memory }) == 0);
+    const brood_process_options options = { .start = method(), .niceness = 1 };
+    if (method() == BROOD_FORK)
+        use_up_memory();
+    brood_process *process = brood_process_start(note_hook, NULL, 0, &(brood_process_options){ .start = method() });
+    NEED(process != NULL);
+    brood_end end = end_of(process);
+    CHECK_EQ(end.how, method() == BROOD_SPAWN ? BROOD_RETURNED : BROOD_FAILED);
+    CHECK_EQ(end.code, method() == BROOD_SPAWN ? 0 : -ENOMEM);
+    if (method() != BROOD_SPAWN) {
+        CHECK_HAS(end.why, "no memory");
+        CHECK_NULL(brood_process_start(note_hook, NULL, 0, &options), ECHILD);
+        CHECK_HAS(brood_error(), "no memory");
+    }
+    CHECK_EQ(atomic_load(&stage()->foreign), 0);
+    CHECK_RESULT(brood_fini(), 0);
+    _exit(0);
+}
+
 /* ---- exit in a hook ---- */
 
 static int exit_in_hook(void *arg)
@@ -370,16 +422,89 @@ static void printed_once(void)
     CHECK_EQ((long long)strlen(text), 21);
 }
 
+struct flushing {
+    atomic_int tid, called, flushed;
+};
+
+/* Has something to print, for which there is no room. */
+static void *start_with_output(void *arg)
+{
+    struct flushing *flushing = arg;
+    printf("s");
+    atomic_store(&flushing->tid, gettid());
+    CHECK_EQ(end_of(start(note_hook, NULL, 0)).how, BROOD_RETURNED);
+    fflush(stdout);
+    atomic_store(&flushing->flushed, 1);
+    return NULL;
+}
+
+static void *call_meanwhile(void *arg)
+{
+    struct flushing *flushing = arg;
+    CHECK(brood_process_children(NULL, 0) >= 0);
+    CHECK_EQ(end_of(start(note_hook, NULL, 0)).how, BROOD_RETURNED);
+    atomic_store(&flushing->called, 1);
+    return NULL;
+}
+
+static bool sleeps(void *tid)
+{
+    return process_state(atomic_load((atomic_int *)tid)) == 'S';
+}
+
+/* Without waiting for more; how many of the letter were there. */
+static int read_all(int end, char letter)
+{
+    char text[4096];
+    int count = 0;
+    for (ssize_t length; (length = read(end, text, sizeof text - 1)) > 0;) {
+        text[length] = '\0';
+        count += count_of(text, letter);
+    }
+    return count;
+}
+
+/* A start whose flush waits for the reader of standard output holds no other call up; and it is printed once. */
+static void flush_waits(void)
+{
+    static struct flushing flushing;
+    int ends[2], stdout_kept = dup(STDOUT_FILENO);
+    pthread_t starter, caller;
+    NEED(pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0);
+    while (write(ends[1], "........", 8) > 0)
+        continue;
+    NEED(fcntl(ends[1], F_SETFL, 0) == 0 && dup2(ends[1], STDOUT_FILENO) == STDOUT_FILENO);
+    NEED(setvbuf(stdout, NULL, _IOFBF, 4096) == 0);
+    NEED(pthread_create(&starter, NULL, start_with_output, &flushing) == 0);
+    CHECK(wait_word(&flushing.tid, 1, LONG_MS));
+    CHECK(wait_until(sleeps, &flushing.tid, LONG_MS));
+    NEED(pthread_create(&caller, NULL, call_meanwhile, &flushing) == 0);
+    CHECK(wait_word(&flushing.called, 1, LONG_MS / 3));
+    CHECK_EQ(atomic_load(&flushing.flushed), 0);
+    int count = 0;
+    while (atomic_load(&flushing.flushed) == 0)
+        count += read_all(ends[0], 's');
+    NEED(pthread_join(starter, NULL) == 0 && pthread_join(caller, NULL) == 0);
+    NEED(dup2(stdout_kept, STDOUT_FILENO) == STDOUT_FILENO);
+    close(stdout_kept);
+    CHECK_RESULT(brood_fini(), 0);
+    CHECK_EQ(count + read_all(ends[0], 's'), 1);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 /* Each of these by each method: NAME_METHOD. */
 static const struct test_case by_method[] = {
     { .name = "handlers", .run = handlers },
     { .name = "handlers_of_starter", .run = handlers_of_starter },
     { .name = "handlers_of_server", .run = handlers_of_server, .no_init = true },
+    { .name = "no_memory_for_handlers", .run = no_memory_for_handlers, .no_init = true },
     { .name = "hook_exits", .run = hook_exits, .no_init = true },
     { .name = "hook_of_founder_exits", .run = hook_of_founder_exits },
     { .name = "hook_registers", .run = hook_registers },
     { .name = "handler_starts", .run = handler_starts },
     { .name = "printed_once", .run = printed_once },
+    { .name = "flush_waits", .run = flush_waits },
 };
 
 int main(int argc, char **argv)

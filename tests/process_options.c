@@ -8,6 +8,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -100,7 +101,7 @@ static void directory(void)
     CHECK(file >= 0 && close(file) == 0);
     refused((brood_process_options){ .directory = path }, ENOTDIR, "directory");
     unlink(path);
-    refused((brood_process_options){ .directory = path }, ENOENT, "directory");
+    refused((brood_process_options){ .directory = path }, ENOENT, "directory '/");
     refused((brood_process_options){ .directory = "" }, ENOENT, "directory");
     CHECK(rmdir(folder) == 0);
 }
@@ -128,6 +129,77 @@ static int environment_is(void *arg)
     CHECK_STR(getenv("MORE"), "4");
     execl("/bin/sh", "sh", "-c", "test \"$EMPTY$SPACES$MORE$ONE\" = three4", (char *)NULL);
     return 2;
+}
+
+/* ---- the environment of who outlives its starter ---- */
+
+#define OTHERS 200 /* blocks that take the place of what a ticket leaves free */
+
+struct heirs {
+    atomic_int begun, go, done;
+};
+
+static int outlive(void *arg)
+{
+    struct heirs *heirs = arg;
+    atomic_store(&heirs->begun, 1);
+    CHECK(wait_word(&heirs->go, 1, 10000));
+    CHECK_STR(getenv("MARK"), "mine");
+    atomic_store(&heirs->done, 1);
+    return 0;
+}
+
+static int leave_heir(void *arg)
+{
+    struct heirs *heirs = arg;
+    const brood_process_options options = { .start = BROOD_FORK, .survives = true };
+    NEED(brood_process_start(outlive, arg, 0, &options) != NULL);
+    CHECK(wait_word(&heirs->begun, 1, 10000));
+    return 0;
+}
+
+/* A process' own children have its environment, and keep it when it is gone and all that was its is given to others. */
+static void environment_inherited(void)
+{
+    struct heirs *heirs = brood_alloc(sizeof *heirs);
+    NEED(heirs != NULL);
+    char board[200];
+    board_variable(board, sizeof board);
+    char *given[] = { "MARK=mine", board, NULL };
+    ends_well(start(leave_heir, heirs, 0, (brood_process_options){ .environment = given }));
+    for (int i = 0; i < OTHERS; i++) {
+        size_t size = 64 + (size_t)(i % 16) * 64;
+        char *block = brood_alloc(size);
+        NEED(block != NULL);
+        memset(block, '#', size);
+    }
+    atomic_store(&heirs->go, 1);
+    CHECK(wait_word(&heirs->done, 1, 10000));
+}
+
+/* What another family's child was told by its environment says nothing to ours, though it is in what ours is given. */
+static void environment_of_a_child(void)
+{
+    char board[200];
+    if (getenv("HARNESS_SPAWNED") != NULL)
+        _exit(95); /* it took itself for a first process */
+    board_variable(board, sizeof board);
+    char *given[] = { "BROOD_CHILD=7:1:8:0:1", "HARNESS_SPAWNED=1", board, "BROOD_CHILD=", NULL };
+    ends_well(start(nothing, NULL, 0, (brood_process_options){ .environment = given }));
+}
+
+/* The copy that a forked child needs is not to be had. */
+static void environment_no_memory(void)
+{
+    if (harness_sanitized())
+        harness_skip("a sanitizer maps memory itself");
+    make_ready();
+    if (method() != BROOD_FORK)
+        return; /* a fresh program has its environment from the system; a server is not its starter */
+    if (refuse_call(SYS_mmap, ENOMEM) != 0)
+        harness_skip("no seccomp filters here");
+    refused((brood_process_options){ .environment = (char *[]){ "A=b", NULL } }, ENOMEM, "environment");
+    make_ready();
 }
 
 /* Without the variable of the board: the code tells. */
@@ -189,6 +261,11 @@ static void cpus(void)
     static const int bad[] = { -1, 1023, 1024, 1 << 20 }; /* no machine of the tests has the second */
     for (int i = 0; i < 4; i++)
         refused((brood_process_options){ .cpus = &bad[i], .cpu_count = 1 }, EINVAL, "cpus");
+    char number[16];
+    snprintf(number, sizeof number, "%d", bad[2]);
+    const int last_is_bad[] = { wanted[1], bad[2] };
+    refused((brood_process_options){ .cpus = last_is_bad, .cpu_count = 2 }, EINVAL, number);
+    refused((brood_process_options){ .cpus = &bad[1], .cpu_count = 1 }, EINVAL, "1023");
 }
 
 static int niceness_is(void *arg)
@@ -363,6 +440,9 @@ static void killed_in_setup(void)
 static const struct test_case by_method[] = {
     { .name = "directory", .run = directory },
     { .name = "environment", .run = environment },
+    { .name = "environment_inherited", .run = environment_inherited },
+    { .name = "environment_of_a_child", .run = environment_of_a_child },
+    { .name = "environment_no_memory", .run = environment_no_memory },
     { .name = "cpus", .run = cpus },
     { .name = "niceness", .run = niceness },
     { .name = "niceness_refused", .run = niceness_refused },

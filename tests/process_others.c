@@ -3,6 +3,7 @@
  */
 #include "harness.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -157,6 +158,25 @@ static void forked_exits(void)
     CHECK_EQ(atomic_load(&scene()->hooks), 1);
 }
 
+static int return_twice(void *arg)
+{
+    (void)arg;
+    pid_t pid = fork();
+    if (pid == 0)
+        return 4;
+    CHECK_EQ(wait_child(pid), 4 << 8);
+    exit(3);
+}
+
+/* What a target forks by hand may return from it as well, and ends; the target's own end is still its own to tell. */
+static void forked_returns(void)
+{
+    brood_process_options options = by_method();
+    brood_end end = end_of(brood_process_start(return_twice, NULL, 0, &options));
+    CHECK_EQ(end.how, BROOD_EXITED);
+    CHECK_EQ(end.code, 3);
+}
+
 /* ---- a program executed in a child ---- */
 
 static int become_sleep(void *arg)
@@ -179,10 +199,17 @@ static bool is_sleep(void *arg)
     return known && strcmp(name, "sleep\n") == 0;
 }
 
+/* `arg`: not NULL: with descriptors whose numbers are likely to be those of a tie in another process. */
 static void *start_sleep(void *arg)
 {
+    int fds[20];
     brood_process_options options = by_method();
-    (void)arg;
+    if (arg != NULL) {
+        for (int i = 0; i < 20; i++)
+            NEED((fds[i] = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 3);
+        options.fds = fds;
+        options.fd_count = 20;
+    }
     NEED(brood_process_start(become_sleep, NULL, 0, &options) != NULL);
     return NULL;
 }
@@ -192,15 +219,16 @@ static void executed_dies_with_starter(void)
 {
     if (harness_part() != NULL) {
         pthread_t thread;
-        if (strcmp(harness_part(), "thread") == 0)
-            NEED(pthread_create(&thread, NULL, start_sleep, NULL) == 0 && pthread_join(thread, NULL) == 0);
+        void *with_fds = strcmp(harness_part(), "thread_fds") == 0 ? &thread : NULL;
+        if (strncmp(harness_part(), "thread", 6) == 0)
+            NEED(pthread_create(&thread, NULL, start_sleep, with_fds) == 0 && pthread_join(thread, NULL) == 0);
         else
             start_sleep(NULL);
         for (;;)
             pause();
     }
-    static const char *const parts[] = { "main", "thread" };
-    for (int i = 0; i < 2; i++) {
+    static const char *const parts[] = { "main", "thread", "thread_fds" };
+    for (int i = 0; i < 3; i++) {
         memset(scene(), 0, sizeof *scene());
         pid_t founder = harness_start(parts[i]);
         CHECK(wait_word(&scene()->entered, 1, 10000));
@@ -209,6 +237,52 @@ static void executed_dies_with_starter(void)
         CHECK_EQ(kill_child(founder), SIGKILL);
         CHECK(wait_gone(pid, 5000));
     }
+}
+
+struct count {
+    int expected; /* descriptors that an exec would hand on */
+    bool last;
+};
+
+static int count_handed_on(void)
+{
+    int count = 0;
+    for (int fd = 3; fd < 1024; fd++) {
+        int flags = fcntl(fd, F_GETFD);
+        count += flags >= 0 && (flags & FD_CLOEXEC) == 0;
+    }
+    return count;
+}
+
+static int check_count(void *arg);
+
+static void *start_counting(void *arg)
+{
+    brood_process_options options = by_method();
+    CHECK_EQ(end_of(brood_process_start(check_count, arg, sizeof(struct count), &options)).code, 0);
+    return NULL;
+}
+
+static void count_in_thread(struct count *count)
+{
+    pthread_t thread;
+    NEED(pthread_create(&thread, NULL, start_counting, count) == 0 && pthread_join(thread, NULL) == 0);
+}
+
+static int check_count(void *arg)
+{
+    struct count *count = arg;
+    CHECK_EQ(count_handed_on(), count->expected);
+    if (!count->last)
+        count_in_thread(&(struct count){ count->expected, true });
+    return 0;
+}
+
+/* A process holds what ties it to its starter, and nobody else's tie: not its starter's, not the fork server's. */
+static void one_tie(void)
+{
+    int inherited = by_method().start == BROOD_FORK ? count_handed_on() : 0;
+    count_in_thread(&(struct count){ .expected = inherited + 1 });
 }
 
 /* ---- threads ---- */
@@ -355,7 +429,9 @@ int main(int argc, char **argv)
     static const struct test_case each[] = {
         { .name = "forked_by_hand", .run = forked_by_hand },
         { .name = "forked_exits", .run = forked_exits },
+        { .name = "forked_returns", .run = forked_returns },
         { .name = "executed_dies_with_starter", .run = executed_dies_with_starter },
+        { .name = "one_tie", .run = one_tie },
         { .name = "threads_at_start", .run = threads_at_start },
         { .name = "first_thread_ends", .run = first_thread_ends },
         { .name = "starting_thread_ends", .run = starting_thread_ends },

@@ -246,6 +246,8 @@ static _Noreturn void tell(void)
     int told = TOLD | (getauxval(AT_SECURE) != 0 ? IS_SECURE : 0);
     int result = brood_init(NULL);
     told |= result == -EPERM || result == -EINVAL ? REFUSED : 0;
+    if (strcmp(harness_part(), "dropped") == 0)
+        NEED(setgroups(0, NULL) == 0 && setgid(65534) == 0 && setuid(65534) == 0);
     told |= getenv("BROOD_CHILD") != NULL ? MARKED : 0;
     _exit(result == 0 ? told | spawn_once() : told);
 }
@@ -307,6 +309,38 @@ static void privileged(void)
     CHECK(secure == (IS_SECURE | RAN) || secure == (IS_SECURE | NOT_RUN));
 }
 
+/* What the copy told that its owner executed, and that has dropped its privileges since. */
+static int run_dropped(const char *path)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        harness_exec(path, "dropped");
+        _exit(97);
+    }
+    int status = wait_child(pid);
+    return WIFEXITED(status) && WEXITSTATUS(status) & TOLD ? WEXITSTATUS(status) & ~TOLD : -1;
+}
+
+/* A program that would have its owner's privileges back, were it executed again, is refused to spawn. */
+static void dropped(void)
+{
+    if (harness_part() != NULL)
+        tell();
+    if (geteuid() != 0)
+        harness_skip("only root can make a program that gives privileges");
+    static const mode_t modes[] = { 0755, 04755, 02755, 06755, 02644 | S_IXUSR | S_IXOTH };
+    static const int expected[] = { RAN, NOT_RUN, NOT_RUN, NOT_RUN, RAN };
+    char folder[4096], path[4200];
+    NEED(make_folder(folder, sizeof folder) == 0 && chmod(folder, 0755) == 0);
+    snprintf(path, sizeof path, "%s/copy", folder);
+    for (int i = 0; i < 5; i++) {
+        if (CHECK(copy_program(path, modes[i])))
+            CHECK_EQ(run_dropped(path), expected[i]);
+        CHECK(unlink(path) == 0);
+    }
+    CHECK(rmdir(folder) == 0);
+}
+
 static int spawn_as_another(void *arg)
 {
     (void)arg;
@@ -357,6 +391,7 @@ int main(int argc, char **argv)
     };
     static const struct test_case once[] = {
         { .name = "privileged", .run = privileged, .no_init = true },
+        { .name = "dropped", .run = dropped, .no_init = true },
         { .name = "effective_user", .run = effective_user, .no_init = true },
         { .name = NULL },
     };

@@ -298,6 +298,55 @@ static void parent_lost_to_threads(void)
     CHECK(wait_word(&stage()->done, 1, LONG_MS));
 }
 
+enum { ASKERS = 4, ORPHANS = 25 };
+
+static atomic_int askers;
+
+static void *ask_at_once(void *arg)
+{
+    (void)arg;
+    atomic_fetch_add(&askers, 1);
+    while (atomic_load(&askers) < ASKERS)
+        continue;
+    return CHECK_POINTER(brood_process_parent());
+}
+
+/* An orphan that asks only now, by several threads at once: all get one handle, with one descriptor. */
+static int ask_in_threads(void *arg)
+{
+    (void)arg;
+    atomic_fetch_add(&stage()->ready, 1);
+    CHECK(wait_word(&stage()->leave, 1, LONG_MS));
+    pthread_t threads[ASKERS];
+    void *answers[ASKERS];
+    int descriptors = count_descriptors();
+    for (int i = 0; i < ASKERS; i++)
+        NEED(pthread_create(&threads[i], NULL, ask_at_once, NULL) == 0);
+    for (int i = 0; i < ASKERS; i++)
+        NEED(pthread_join(threads[i], &answers[i]) == 0);
+    for (int i = 1; i < ASKERS; i++)
+        CHECK(answers[i] == answers[0]);
+    CHECK(brood_process_fd(answers[0]) >= 0);
+    CHECK_EQ(count_descriptors(), descriptors + 1);
+    atomic_fetch_add(&stage()->done, 1);
+    return 0;
+}
+
+static void parent_lost_before_threads(void)
+{
+    if (harness_part() != NULL) {
+        for (int i = 0; i < ORPHANS; i++)
+            start(ask_in_threads, NULL, 0, (brood_process_options){ .survives = true });
+        for (;;)
+            pause();
+    }
+    pid_t founder = harness_start("founder");
+    CHECK(wait_word(&stage()->ready, ORPHANS, LONG_MS));
+    CHECK_EQ(kill_child(founder), SIGKILL);
+    atomic_store(&stage()->leave, 1);
+    CHECK(wait_word(&stage()->done, ORPHANS, LONG_MS));
+}
+
 static int has_no_children(void *arg)
 {
     (void)arg;
@@ -414,6 +463,7 @@ static const struct test_case by_method[] = {
     { .name = "parent", .run = parent },
     { .name = "parent_lost", .run = parent_lost },
     { .name = "parent_lost_before", .run = parent_lost_before },
+    { .name = "parent_lost_before_threads", .run = parent_lost_before_threads },
     { .name = "parent_lost_to_threads", .run = parent_lost_to_threads },
     { .name = "children", .run = children },
     { .name = "generations", .run = generations },

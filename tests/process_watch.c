@@ -58,6 +58,12 @@ static int nothing(void *arg)
     return 0;
 }
 
+static int return_seven(void *arg)
+{
+    (void)arg;
+    return 7;
+}
+
 /* Ways to take a SIGTERM. */
 enum manner { DIES, LEAVES, IGNORES };
 
@@ -169,6 +175,28 @@ static void descriptor(void)
     CHECK_RESULT(brood_process_fd(NULL), -EINVAL);
 }
 
+/* What an event loop does to a descriptor makes no wait for the process shorter. */
+static void descriptor_nonblocking(void)
+{
+    brood_process *process = start_stay(DIES);
+    int fd = brood_process_fd(process);
+    if (fd == -ENOSYS)
+        harness_skip("no pidfds");
+    NEED(fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) == 0);
+    CHECK_RESULT(brood_process_join(process, NULL, 0), -ETIMEDOUT);
+    CHECK_RESULT(brood_process_join(process, NULL, 20), -ETIMEDOUT);
+    struct stopping stopping = { .process = process, .wait_ms = BROOD_FOREVER, .how = BROOD_RETURNED };
+    pthread_t thread;
+    NEED(pthread_create(&thread, NULL, stop_in_thread, &stopping) == 0);
+    CHECK(wait_word(&stopping.tid, 1, LONG_MS));
+    CHECK(wait_until(sleeps, &stopping.tid, LONG_MS));
+    pass_us(5000); /* time to give up */
+    CHECK_EQ(process_state(atomic_load(&stopping.tid)), 'S');
+    atomic_store(&stage()->leave, 1);
+    pthread_join(thread, NULL);
+    CHECK_RESULT(brood_process_close(process), 0);
+}
+
 /* Many at once: poll tells each for itself. */
 static void descriptors_polled(void)
 {
@@ -215,6 +243,67 @@ static void no_descriptor(void)
 }
 
 /* Closed while it runs, and ended since: the next calls take its status, whichever calls they are. */
+/* The program closes the descriptor of one process, and another one's gets its number. */
+static brood_process *give_number(brood_process *process, brood_process *other)
+{
+    int number = brood_process_fd(process);
+    NEED(number >= 3 && dup2(brood_process_fd(other), number) == number);
+    return other;
+}
+
+static bool is_there(brood_process *process)
+{
+    char state = process_state(brood_process_pid(process));
+    return state != 0 && state != 'Z';
+}
+
+static void check_number_reused(void)
+{
+    brood_process *running = start_stay(DIES), *ended = give_number(running, start(return_seven, NULL, 0));
+    int number = brood_process_fd(ended);
+    brood_end end;
+    CHECK_EQ(is_readable(number, LONG_MS), 1);
+    CHECK_RESULT(brood_process_join(running, &end, 50), -ETIMEDOUT);
+    CHECK_EQ(end.how, BROOD_RUNNING);
+    CHECK_RESULT(brood_process_children(NULL, 0), 1);
+    CHECK_RESULT(brood_process_fd(running), -EBADF);
+    CHECK_RESULT(brood_process_signal(running, 0), 0);
+    CHECK_RESULT(brood_process_join(ended, &end, BROOD_FOREVER), 0);
+    check_end(&end, ended, BROOD_FAILED, 7);
+    atomic_store(&stage()->leave, 1);
+    CHECK_RESULT(brood_process_join(running, &end, BROOD_FOREVER), 0);
+    check_end(&end, running, BROOD_RETURNED, 0);
+    CHECK_RESULT(brood_process_close(running), 0);
+    CHECK_RESULT(brood_process_close(ended), 0);
+
+    brood_process *first = start_stay(DIES), *second = give_number(first, start(stay, &(enum manner){ DIES }, 4));
+    number = brood_process_fd(second);
+    CHECK(wait_word(&stage()->ready, 2, LONG_MS));
+    CHECK_RESULT(brood_process_stop(first, &end, 0, BROOD_FOREVER, 0), 0);
+    check_end(&end, first, BROOD_CRASHED, SIGTERM);
+    CHECK(is_there(second));
+    CHECK_RESULT(brood_process_close(first), 0);
+    CHECK_EQ(brood_process_fd(second), number);
+    atomic_store(&stage()->leave, 1);
+    CHECK_RESULT(brood_process_join(second, &end, BROOD_FOREVER), 0);
+    check_end(&end, second, BROOD_RETURNED, 0);
+    CHECK_RESULT(brood_process_close(second), 0);
+}
+
+/* A handle is one process', and so is what its descriptor's number comes to mean. */
+static void number_reused(void)
+{
+    check_number_reused();
+}
+
+/* Also where it takes /proc to tell one process' descriptor from another's. */
+static void number_reused_in_old_kernel(void)
+{
+    if (refuse_call(SYS_fstatfs, ENOSYS) != 0)
+        harness_skip("no seccomp filters here");
+    check_number_reused();
+}
+
 static void closed_is_reaped(void)
 {
     brood_process *process = start_stay(IGNORES);
@@ -352,8 +441,11 @@ static void interrupted_anywhere(void)
 /* Each of these by each method: NAME_METHOD. */
 static const struct test_case by_method[] = {
     { .name = "descriptor", .run = descriptor },
+    { .name = "descriptor_nonblocking", .run = descriptor_nonblocking },
     { .name = "descriptors_polled", .run = descriptors_polled },
     { .name = "no_descriptor", .run = no_descriptor },
+    { .name = "number_reused", .run = number_reused },
+    { .name = "number_reused_in_old_kernel", .run = number_reused_in_old_kernel },
     { .name = "closed_is_reaped", .run = closed_is_reaped },
     { .name = "many_closed", .run = many_closed },
     { .name = "close_while_stopped", .run = close_while_stopped },

@@ -61,6 +61,13 @@ static void default_of_environment(void)
     CHECK_RESULT(brood_start_default(), BROOD_SPAWN);
 }
 
+static void default_of_empty_environment(void)
+{
+    setenv("BROOD_START_METHOD", "", 1);
+    NEED(brood_init(NULL) == 0);
+    CHECK_RESULT(brood_start_default(), BROOD_FORK);
+}
+
 /* Whatever the method of the child itself, and of its own children. */
 static void default_is_inherited(void)
 {
@@ -141,6 +148,7 @@ int main(int argc, char **argv)
         { .name = "default_is_set_once", .run = default_is_set_once },
         { .name = "default_of_options", .run = default_of_options, .no_init = true },
         { .name = "default_of_environment", .run = default_of_environment, .no_init = true },
+        { .name = "default_of_empty_environment", .run = default_of_empty_environment, .no_init = true },
         { .name = "default_is_inherited", .run = default_is_inherited, .deadline_s = 60 },
         { .name = "child_by_fork", .run = child_by_fork },
         { .name = "child_by_spawn", .run = child_by_spawn },

@@ -2,10 +2,14 @@
 #include "harness.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -73,6 +77,32 @@ static void preload_fails(void)
     CHECK_HAS(brood_error(), "no table");
     CHECK_NULL(brood_process_start(nothing, NULL, 0, &by_server), EOWNERDEAD);
     CHECK_EQ(count_children(), 0);
+}
+
+/* What preload executes has no line to the starter: a tie is all that is handed on. */
+static int count_handed_on(void)
+{
+    int count = 0;
+    for (int fd = 3; fd < 1024; fd++) {
+        int flags = fcntl(fd, F_GETFD);
+        count += flags >= 0 && (flags & FD_CLOEXEC) == 0;
+    }
+    CHECK_EQ(count, 1);
+    return 0;
+}
+
+static void *start_server(void *arg)
+{
+    CHECK(brood_start_server() > 0);
+    return arg;
+}
+
+static void preload_executes(void)
+{
+    pthread_t thread;
+    NEED(brood_init(&(brood_init_options){ .preload = count_handed_on }) == 0);
+    NEED(pthread_create(&thread, NULL, start_server, NULL) == 0);
+    pthread_join(thread, NULL);
 }
 
 static void *sleep_on(void *arg)
@@ -165,6 +195,92 @@ static void killed_in_use(void)
     CHECK_EQ(count_descriptors(), descriptors);
 }
 
+static bool sleeps(void *pid)
+{
+    return process_state(*(const pid_t *)pid) == 'S';
+}
+
+/* The server stands still, so a starter that sleeps waits for its answer. */
+static int kill_when_asked(void *arg)
+{
+    pid_t starter = getppid();
+    CHECK(wait_until(sleeps, &starter, 10000));
+    return kill(*(const pid_t *)arg, SIGKILL);
+}
+
+/* The next server makes the process, whatever else there is to look after: a child that was closed while it runs. */
+static void killed_when_asked(void)
+{
+    atomic_int *leave = CHECK_POINTER(brood_alloc(sizeof *leave));
+    brood_process *closed = brood_process_start(stay, &leave, sizeof leave, NULL);
+    NEED(closed != NULL && brood_process_close(closed) == 0);
+    for (int i = 0; i < 3; i++) {
+        pid_t server = brood_start_server();
+        NEED(server > 0 && kill(server, SIGSTOP) == 0);
+        pid_t killer = fork_child(kill_when_asked, &server);
+        CHECK_EQ(end_of(brood_process_start(echo, &(int){ 5 }, sizeof(int), &by_server)).code, 5);
+        CHECK_EQ(wait_child(killer), 0);
+    }
+    atomic_store(leave, 1);
+    CHECK_RESULT(brood_fini(), 0);
+    CHECK_EQ(count_children(), 0);
+    brood_free(leave);
+}
+
+static int is_like_starter(void *arg)
+{
+    const uid_t *user = arg;
+    gid_t group;
+    return getuid() == *user && geteuid() == *user && getgid() == *user && getgroups(1, &group) == 1 && group == *user;
+}
+
+/* Whether there was one to drop. */
+static bool drop_capability(void)
+{
+    struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+    struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3];
+    NEED(syscall(SYS_capget, &header, sets) == 0);
+    bool had = sets[0].permitted & 1U << CAP_NET_RAW;
+    sets[0].permitted &= ~(1U << CAP_NET_RAW);
+    sets[0].effective &= ~(1U << CAP_NET_RAW);
+    sets[0].inheritable &= ~(1U << CAP_NET_RAW);
+    NEED(syscall(SYS_capset, &header, sets) == 0);
+    return had;
+}
+
+/* What the starter has given up, its children do not have either: whatever the server had when it began. A server that
+ * does not end and may not be killed is left, until its tie ends it with its starter. */
+static void rights_given_up(void)
+{
+    atomic_int *left = harness_page();
+    const uid_t nobody = 65534;
+    if (harness_part() != NULL) {
+        pid_t first = brood_start_server();
+        NEED(first > 0 && setgroups(1, &nobody) == 0);
+        pid_t second = brood_start_server();
+        CHECK(second > 0 && second != first);
+        CHECK_EQ(process_state(first), 0);
+        bool dropped = drop_capability();
+        pid_t third = brood_start_server();
+        CHECK(third > 0 && (third != second) == dropped);
+        CHECK_RESULT(brood_start_server(), third);
+        if (strcmp(harness_part(), "stopped") == 0)
+            NEED(kill(third, SIGSTOP) == 0);
+        NEED(setgid(nobody) == 0 && setuid(nobody) == 0);
+        brood_process *process = brood_process_start(is_like_starter, &nobody, sizeof nobody, &by_server);
+        CHECK_EQ(end_of(process).code, 1);
+        CHECK(brood_start_server() != third);
+        CHECK_EQ(process_state(third), strcmp(harness_part(), "stopped") == 0 ? 'T' : 0);
+        atomic_store(left, third);
+        return;
+    }
+    if (geteuid() != 0)
+        harness_skip("only root can become another");
+    CHECK_EQ(wait_child(harness_start("running")), 0);
+    CHECK_EQ(wait_child(harness_start("stopped")), 0);
+    CHECK(wait_gone(atomic_load(left), 10000));
+}
+
 static int die_by_key(void *arg)
 {
     (void)arg;
@@ -234,11 +350,14 @@ int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
         { .name = "preloaded", .run = preloaded, .no_init = true },
+        { .name = "preload_executes", .run = preload_executes, .no_init = true },
         { .name = "preload_fails", .run = preload_fails, .no_init = true },
         { .name = "preload_leaves_thread", .run = preload_leaves_thread, .no_init = true },
         { .name = "children_are_ours", .run = children_are_ours },
         { .name = "killed_while_idle", .run = killed_while_idle },
         { .name = "killed_in_use", .run = killed_in_use, .deadline_s = 60 },
+        { .name = "killed_when_asked", .run = killed_when_asked },
+        { .name = "rights_given_up", .run = rights_given_up },
         { .name = "keys", .run = keys },
         { .name = "starter_killed", .run = starter_killed },
         { .name = "thread_ends", .run = thread_ends },

@@ -1,9 +1,31 @@
 #!/bin/sh
-# demo.sh: builds brood, runs its examples, and hashes this machine's headers and compiler with all processors, to
-# compare the result with sha256sum's. Installs what is missing for that, and says so first.
+# demo.sh [--help]: builds brood, runs its examples, and hashes this machine's headers and compiler with all
+# processors, to compare the result with sha256sum's. Installs what is missing for that, and says so first.
 set -eu
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
-build=$root/build
+build=$root/build-user
+
+usage()
+{
+    cat <<'END'
+usage: sh tools/demo.sh [--help]
+
+Builds brood in build-user, runs its examples, and hashes this machine's headers and compiler with all processors, to
+compare the result with sha256sum's. Installs what is missing for that (Debian), and says so first.
+END
+}
+
+case "$#:${1:-}" in
+    0:) ;;
+    1:--help)
+        usage
+        exit 0
+        ;;
+    *)
+        usage >&2
+        exit 2
+        ;;
+esac
 
 sh "$root/tools/install.sh" demo
 
@@ -12,13 +34,13 @@ trap 'rm -rf "$scratch"' EXIT
 trap 'exit 1' HUP INT TERM
 
 echo "Building in $build"
-if ! { cmake -S "$root" --preset release && cmake --build "$build" --target examples; } >"$scratch/log" 2>&1; then
+if ! { cmake -S "$root" --preset user && cmake --build "$build" --target examples; } >"$scratch/log" 2>&1; then
     cat "$scratch/log"
     echo "the build failed"
     exit 1
 fi
 
-for name in locks pool context; do
+for name in locks pool context list; do
     printf '\nexamples/%s.c\n' "$name"
     "$build/examples/$name"
 done

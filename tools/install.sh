@@ -21,13 +21,22 @@ libboost-dev     /usr/include/boost/version.hpp
 python3          python3
 '
 
+usage='usage: sh tools/install.sh demo|check|bench|--help
+
+Says what the demonstration, the check or the speed lab needs, and installs what of that is missing (Debian: apt-get, as
+root or by sudo).'
+
 build='gcc libc6-dev cmake ninja-build'
-case "${1:-}" in
-    demo) needs="$build libssl-dev" ;;
-    check) needs="$build libssl-dev g++ clang clang-format clang-tidy shellcheck procps" ;;
-    bench) needs="$build g++ libboost-dev python3" ;;
+case "$#:${1:-}" in
+    1:demo) needs="$build libssl-dev" ;;
+    1:check) needs="$build libssl-dev g++ clang clang-format clang-tidy shellcheck procps python3" ;;
+    1:bench) needs="$build g++ libboost-dev python3" ;;
+    1:--help)
+        echo "$usage"
+        exit 0
+        ;;
     *)
-        echo "usage: install.sh demo|check|bench" >&2
+        echo "$usage" >&2
         exit 2
         ;;
 esac

@@ -3,8 +3,9 @@
  * A line is "brood[1234 reader] warning: fork of a program with other threads: ...": process id and name of the process
  * that says it, level, sentence. Errors that a call returns are no log lines: those are brood_error()'s.
  *
- * BROOD_LOG=error|warning|info|debug in the environment, read by brood_init, logs to standard error at that level and
- * all above it. The setting is the process' own: forked children have it too, others what the environment says.
+ * BROOD_LOG=silent|error|warning|info|debug in the environment, read by brood_init, logs to standard error at that
+ * level and all above it; silent, or empty: nothing. The setting is the process' own: forked children have it too,
+ * others what the environment says.
  *
  * Crash rule: a line is one write(2); a process killed in it leaves a part of a line at worst.
  */
@@ -19,8 +20,8 @@ extern "C" {
 
 typedef enum brood_level {
     BROOD_SILENT,  /* nothing */
-    BROOD_ERROR,   /* something was lost: a process' status that another wait took */
-    BROOD_WARNING, /* something works, and may not as you think: a fork with threads; a fork server that was killed */
+    BROOD_ERROR,   /* something was lost, or will never end: a status that another wait took; a circle of locks */
+    BROOD_WARNING, /* something works, and may not as you think: a fork with threads; a slow wait (waiter.h) */
     BROOD_INFO,    /* processes and pools come and go */
     BROOD_DEBUG,   /* with which slot, method and descriptor */
 } brood_level;

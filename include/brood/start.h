@@ -1,8 +1,8 @@
 /* brood/start.h: start methods: the ways a process comes to be.
  *
- * A process, a pool or a manager is told its method by `.start` in its options; BROOD_DEFAULT there means the default
- * of this process: what brood_init was told, else the environment's BROOD_START_METHOD, else fork. A child has its
- * starter's default.
+ * A process or a pool is told its method by `.start` in its options; BROOD_DEFAULT there means the default
+ * of this process: what brood_init was told, else the environment's BROOD_START_METHOD (empty counts as unset), else
+ * fork. A child has its starter's default.
  *
  *                     fork                       spawn                       fork server
  *   what it is        a copy of its starter      the program, begun afresh   a copy of a clean server process of the
@@ -13,8 +13,14 @@
  *                     of others may be held for
  *                     ever in it
  *   descriptors       all, or `fds`              0, 1, 2 and `fds`           0, 1, 2 and `fds`
+ *   user, groups,     the starter's              the starter's               the starter's
+ *   capabilities
+ *   signals           blocked, ignored and       blocked and ignored are     those that the server began with, and
+ *                     handlers are the starter's the starter's               what `preload` made of them
  *   directory,        the starter's              the starter's               those that the server began with
- *   environment
+ *   environment,
+ *   umask, limits,
+ *   niceness
  *
  * In all three the region is there, at the same address; the options of brood_process_start change the rest.
  *
@@ -47,13 +53,14 @@ BROOD_API int brood_start_find(const char *name);
 /* What BROOD_DEFAULT means in this process: a brood_start, > 0. */
 BROOD_API int brood_start_default(void);
 
-/* Sets that, for processes, pools and managers made from now on. A program does it once, early: EBUSY if brood_init's
+/* Sets that, for processes and pools made from now on. A program does it once, early: EBUSY if brood_init's
  * options or an earlier call have done it already, unless `force`. EINVAL: no start method. */
 BROOD_API int brood_start_set_default(brood_start start, bool force);
 
 /* Starts the fork server now, unless it runs; else the first process that needs it does, and pays for it. Returns its
  * process id. Each process that starts others by fork server has a server of its own, which ends with it. If a server
- * is killed, its children go on, and the next use starts another.
+ * is killed, its children go on, and the next use starts another; so it does when the starter's user, groups or
+ * permitted capabilities are no longer what they were when the server began.
  * EOWNERDEAD: it ends as it begins (`preload` fails, or main never comes to brood_init), or is killed again and again;
  * the sentence says how it ended.  ENOSYS: the C library is one that brood cannot make a child of the starter in.  And
  * what brood_process_start says of a spawned process. */

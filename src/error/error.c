@@ -53,3 +53,11 @@ const char *brood_error(void)
 {
     return error_sentence;
 }
+
+int error_reserved(const char *call, void *const *reserved, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (reserved[i])
+            return error_set(EINVAL, "%s: the options are of a newer brood (reserved[%zu])", call, i);
+    return 0;
+}

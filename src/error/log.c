@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #define LINE_SIZE 512
-#define NAME_SIZE 32
 
 _Atomic int log_wanted = BROOD_SILENT;
 
@@ -71,12 +70,18 @@ void log_ask_name(void (*namer)(char *name))
     name_of_process = namer;
 }
 
+void log_name(char name[static LOG_NAME])
+{
+    name[0] = 0;
+    if (name_of_process)
+        name_of_process(name);
+}
+
 void log_write(brood_level level, const char *sentence, ...)
 {
     int kept = errno;
-    char line[LINE_SIZE], name[NAME_SIZE] = "";
-    if (name_of_process)
-        name_of_process(name);
+    char line[LINE_SIZE], name[LOG_NAME];
+    log_name(name);
     int length =
         snprintf(line, sizeof line, "brood[%d%s%s] %s: ", getpid(), name[0] ? " " : "", name, brood_level_name(level));
     va_list arguments;

@@ -19,7 +19,12 @@ void log_write(brood_level level, const char *sentence, ...) __attribute__((form
  * sentence. */
 int log_choose(void);
 
-/* Whom to ask for this process' name, when a line is written: it fills in at most 32 bytes. */
+#define LOG_NAME 32
+
+/* Whom to ask for this process' name, when a line is written: it fills in at most LOG_NAME bytes. */
 void log_ask_name(void (*namer)(char *name));
+
+/* That name; "" if nobody knows it. */
+void log_name(char name[static LOG_NAME]);
 
 #endif

@@ -9,6 +9,8 @@
  */
 #include "os/cgroup.h"
 
+#include "os/proc.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -99,15 +101,13 @@ static void mount_parse(struct mount *mounts, char *line)
 
 static bool mounts_read(struct mount *mounts)
 {
-    FILE *file = fopen("/proc/self/mountinfo", "re");
-    if (!file)
+    struct proc_lines file;
+    char *line;
+    if (!proc_open(&file, "/proc/self/mountinfo"))
         return false;
-    char *line = NULL;
-    size_t size = 0;
-    while (getline(&line, &size, file) > 0)
+    while ((line = proc_line(&file)))
         mount_parse(mounts, line);
-    free(line);
-    fclose(file);
+    proc_close(&file);
     return true;
 }
 
@@ -129,16 +129,12 @@ static const struct mount *mounts_get(struct mount *fresh)
 /* The path of the process' group in the hierarchy that `controller` belongs to, and which that is; -1: in none. */
 static int hierarchy_find(enum cgroup_controller controller, char *path, size_t size)
 {
-    FILE *file = fopen("/proc/self/cgroup", "re");
-    if (!file)
+    struct proc_lines file;
+    if (!proc_open(&file, "/proc/self/cgroup"))
         return -1;
     int hierarchy = -1;
-    char *line = NULL;
-    size_t room = 0;
-    ssize_t length;
-    while (hierarchy != (int)controller && (length = getline(&line, &room, file)) > 0) {
-        if (line[length - 1] == '\n')
-            line[length - 1] = '\0';
+    char *line;
+    while (hierarchy != (int)controller && (line = proc_line(&file))) {
         char *list = strchr(line, ':'); /* "4:cpu,cpuacct:/path"; version 2: "0::/path" */
         char *place = list ? strchr(++list, ':') : NULL;
         if (!place)
@@ -155,8 +151,7 @@ static int hierarchy_find(enum cgroup_controller controller, char *path, size_t 
             continue;
         memcpy(path, place, bytes);
     }
-    free(line);
-    fclose(file);
+    proc_close(&file);
     return hierarchy;
 }
 

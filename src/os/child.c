@@ -12,35 +12,66 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdio_ext.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
+#include <sys/auxv.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#define CHILD_P_PIDFD 3    /* P_PIDFD: Linux 5.4 */
-#define CHILD_OOM_STEP 150 /* of 1,000: two steps between a pool's creator and its workers */
+#define CHILD_P_PIDFD 3        /* P_PIDFD: Linux 5.4 */
+#define CHILD_PIDFS 0x50494446 /* PID_FS_MAGIC: Linux 6.9 */
+#define CHILD_OOM_STEP 150     /* of 1,000: two steps between a pool's creator and its workers */
+
+/* Whether this process is an ordinary user's, who cannot become another. */
+static bool has_one_user(void)
+{
+    uid_t real, effective, saved;
+    return getresuid(&real, &effective, &saved) == 0 && real != 0 && real == effective && real == saved &&
+           !getauxval(AT_SECURE);
+}
 
 enum child_tie child_tie(void)
 {
-    return thread_is_main() ? CHILD_TO_THREAD : CHILD_TO_PIPE;
+    if (!thread_is_main())
+        return CHILD_TO_PIPE;
+    return has_one_user() ? CHILD_TO_THREAD : CHILD_TO_BOTH;
 }
 
-int child_bind(struct child_bond *bond, enum child_tie tie)
+/* The pipe of that writing end, opened once more. Not by /proc/self, which is empty once the first thread has ended. */
+static int open_to_read(int writer)
+{
+    char path[48];
+    snprintf(path, sizeof path, "/proc/thread-self/fd/%d", writer);
+    int fd = writer < 0 ? -1 : open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    return fd >= 0 && child_clear_of_streams(&fd, 1) < 0 ? -1 : fd;
+}
+
+int child_bind(struct child_bond *bond, enum child_tie tie, int writer)
 {
     *bond = (struct child_bond){ .tie = tie, .parent = getpid(), .pipe = { -1, -1 } };
-    if (tie != CHILD_TO_PIPE)
+    if (!(tie & CHILD_TO_PIPE))
         return 0;
-    if (pipe2(bond->pipe, O_CLOEXEC) < 0)
-        return -errno;
-    int failed = child_clear_of_streams(bond->pipe, 2);
-    if (failed < 0)
-        bond->pipe[0] = bond->pipe[1] = -1;
-    return failed;
+    int fd = open_to_read(writer), failed = 0;
+    if (fd >= 0) {
+        bond->pipe[0] = fd;
+        bond->pipe[1] = writer;
+    } else {
+        failed = pipe2(bond->pipe, O_CLOEXEC) < 0 ? -errno : child_clear_of_streams(bond->pipe, 2);
+    }
+    if (failed == 0) { /* all but whom to signal, which the child says */
+        fcntl(bond->pipe[0], F_SETSIG, SIGKILL);
+        fcntl(bond->pipe[0], F_SETFL, O_ASYNC);
+        return 0;
+    }
+    bond->tie = tie & CHILD_TO_THREAD;
+    bond->pipe[0] = bond->pipe[1] = -1;
+    return bond->tie ? 0 : failed;
 }
 
 int child_clear_of_streams(int *fds, int count)
@@ -65,20 +96,26 @@ int child_clear_of_streams(int *fds, int count)
 void child_follow(const struct child_bond *bond)
 {
     bool dead = false;
-    if (bond->tie == CHILD_TO_THREAD) {
+    if (bond->tie & CHILD_TO_THREAD) {
         syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); /* not by name: see child_rename */
         dead = syscall(SYS_getppid) != bond->parent;
-    } else if (bond->tie == CHILD_TO_PIPE) {
+    }
+    if (bond->tie & CHILD_TO_PIPE) {
         struct pollfd end = { .fd = bond->pipe[0], .events = POLLIN };
-        close(bond->pipe[1]);
-        fcntl(end.fd, F_SETFD, 0); /* the tie outlives an exec, as the other one does */
-        fcntl(end.fd, F_SETOWN, getpid());
-        fcntl(end.fd, F_SETSIG, SIGKILL);
-        fcntl(end.fd, F_SETFL, O_ASYNC);
-        dead = poll(&end, 1, 0) > 0;
+        struct timespec now = { 0, 0 };
+        syscall(SYS_close, bond->pipe[1]);
+        syscall(SYS_fcntl, end.fd, F_SETFD, 0); /* the tie outlives an exec, as the other one does */
+        syscall(SYS_fcntl, end.fd, F_SETOWN, (int)syscall(SYS_getpid));
+        dead = dead || syscall(SYS_ppoll, &end, 1, &now, NULL, 0) > 0;
     }
     if (dead)
         kill(getpid(), SIGKILL);
+}
+
+bool child_has_death_signal(void)
+{
+    int signal = 0;
+    return prctl(PR_GET_PDEATHSIG, &signal) == 0 && signal == SIGKILL;
 }
 
 /* By number, since `syscall` is bound already and a lazily bound name would cost a fresh child several page faults. */
@@ -105,10 +142,9 @@ void child_flush(void)
 
 pid_t child_fork(void)
 {
-    child_flush();
     bool alone = thread_is_only();
     pid_t pid = fork();
-    if (pid == 0 && !alone) { /* what another thread had written meanwhile is its process' to print, not ours too */
+    if (pid == 0 && !alone) { /* what other threads have written since the flush is their process' to print */
         __fpurge(stdout);
         __fpurge(stderr);
     }
@@ -220,7 +256,6 @@ pid_t child_exec(const struct child_program *plan, int *outcome)
 {
     volatile struct failure failure = { 0 };
     sigset_t all, mask;
-    child_flush();
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &mask);
     pid_t pid = vfork_program(plan, &mask, &failure);
@@ -237,14 +272,74 @@ pid_t child_exec(const struct child_program *plan, int *outcome)
     return pid;
 }
 
-int child_pidfd(pid_t pid)
+/* One descriptor, or -1 with errno; -1 stays -1. */
+static int clear_of_streams(int fd)
 {
-    return (int)syscall(SYS_pidfd_open, pid, 0);
+    int failed = fd >= 0 ? child_clear_of_streams(&fd, 1) : 0;
+    if (failed == 0)
+        return fd;
+    errno = -failed;
+    return -1;
 }
 
+int child_pidfd(pid_t pid)
+{
+    return clear_of_streams((int)syscall(SYS_pidfd_open, pid, 0));
+}
+
+/* Not an eventfd: they are all one file, and could not be told apart. */
 int child_ended_descriptor(void)
 {
-    return eventfd(1, EFD_CLOEXEC);
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return -1;
+    bool readable = write(ends[1], "", 1) == 1;
+    close(ends[1]);
+    if (readable)
+        return clear_of_streams(ends[0]);
+    close(ends[0]);
+    errno = EIO;
+    return -1;
+}
+
+/* Whether each process' pidfds have an inode of their own. */
+static bool inodes_tell(int pidfd)
+{
+    static _Atomic int known; /* 1: they do; -1: they do not */
+    struct statfs system;
+    if (atomic_load_explicit(&known, memory_order_relaxed) == 0)
+        atomic_store(&known, fstatfs(pidfd, &system) == 0 && system.f_type == CHILD_PIDFS ? 1 : -1);
+    return atomic_load_explicit(&known, memory_order_relaxed) > 0;
+}
+
+/* The pid behind a pidfd; -1: it has ended, and its status was taken.  0: it is none, or there is no /proc. */
+static int named_by(int pidfd)
+{
+    char path[48], text[512], *line;
+    snprintf(path, sizeof path, "/proc/thread-self/fdinfo/%d", pidfd);
+    int fd = open(path, O_RDONLY | O_CLOEXEC), pid = 0;
+    ssize_t length = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
+    if (fd >= 0)
+        close(fd);
+    text[length > 0 ? length : 0] = 0;
+    if ((line = strstr(text, "\nPid:")) != NULL)
+        pid = (int)strtol(line + 5, NULL, 10);
+    return pid;
+}
+
+void child_identify(int pidfd, struct child_identity *identity)
+{
+    *identity = (struct child_identity){ 0 };
+    if (shm_identify(pidfd, &identity->file) == 0 && !inodes_tell(pidfd))
+        identity->named = named_by(pidfd);
+}
+
+bool child_is(int pidfd, const struct child_identity *identity)
+{
+    if (!shm_is(pidfd, &identity->file))
+        return false;
+    int named = identity->named ? named_by(pidfd) : 0;
+    return named == identity->named || named == -1;
 }
 
 /* What PIDFD_GET_INFO answers, of which older kernel headers do not know. */
@@ -293,13 +388,6 @@ static int wait_child(pid_t pid, int pidfd, siginfo_t *info, struct rusage *used
     return result;
 }
 
-void child_close_pidfd(int pidfd)
-{
-    /* The program may have closed it, and the number be a file of its own: then this is EBADF. */
-    if (pidfd >= 0 && (syscall(SYS_pidfd_send_signal, pidfd, 0, NULL, 0) == 0 || errno != EBADF))
-        close(pidfd);
-}
-
 static int64_t microseconds(struct timeval time)
 {
     return (int64_t)time.tv_sec * 1000000 + time.tv_usec;
@@ -335,14 +423,16 @@ bool child_any_ended(void)
     return waitid(P_ALL, 0, &info, WEXITED | WNOWAIT | WNOHANG) < 0 || info.si_pid != 0;
 }
 
-/* Whether it has ended, without taking its status; with `forever`, waits for that in the kernel, which is cheaper than
- * a poll: the dying child hands its CPU straight to us. */
-static bool has_ended(pid_t pid, int pidfd, bool forever)
+/* Whether it has ended, without taking its status; with *forever, waits for that in the kernel, which is cheaper than
+ * a poll: the dying child hands its CPU straight to us. Where that cannot be *forever becomes false. */
+static bool has_ended(pid_t pid, int pidfd, bool *forever)
 {
     siginfo_t info = { .si_pid = 0 };
-    if (wait_child(pid, pidfd, &info, NULL, WEXITED | WNOWAIT | (forever ? 0 : WNOHANG)) < 0)
-        return errno != EINTR; /* ECHILD: ended, and its status taken by someone else */
-    return info.si_pid != 0;
+    if (wait_child(pid, pidfd, &info, NULL, WEXITED | WNOWAIT | (*forever ? 0 : WNOHANG)) == 0)
+        return info.si_pid != 0;
+    if (errno == EAGAIN) /* the program made the pidfd O_NONBLOCK, as event loops do with whatever they watch */
+        *forever = false;
+    return errno != EINTR && errno != EAGAIN; /* ECHILD: ended, and its status taken by someone else */
 }
 
 /* Until `left` ns are over or the pidfd is readable. True: it is, or it is none any more. */
@@ -357,7 +447,7 @@ int child_await(pid_t pid, int pidfd, int64_t deadline)
 {
     bool forever = deadline == CLOCK_NEVER;
     for (;;) {
-        if (has_ended(pid, pidfd, forever))
+        if (has_ended(pid, pidfd, &forever))
             return 0;
         if (forever)
             continue;
@@ -366,7 +456,7 @@ int child_await(pid_t pid, int pidfd, int64_t deadline)
             return -ETIMEDOUT;
         if (pidfd >= 0 && !poll_pidfd(pidfd, left))
             continue;
-        if (pidfd >= 0 && has_ended(pid, pidfd, false))
+        if (pidfd >= 0 && has_ended(pid, pidfd, &forever))
             return 0;
         pidfd = -1; /* readable, and yet it runs: the program gave the number to something else */
         nanosleep(&(struct timespec){ .tv_nsec = (long)(left < THREAD_NAP ? left : THREAD_NAP) }, NULL);

@@ -4,30 +4,38 @@
 #define OS_CHILD_H
 
 #include "os/setup.h"
+#include "os/shm.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
-/* How a child learns that its parent has died. */
+/* How a child learns that its parent has died. The first is cheap; but it is the *thread* that made the child whose end
+ * counts, it is sent with the rights that the parent has then, and the kernel drops it when the child's credentials
+ * change. The second is sent with the rights that the child had when it was tied. */
 enum child_tie {
-    CHILD_FREE,      /* it does not */
-    CHILD_TO_THREAD, /* PR_SET_PDEATHSIG: the kernel kills it when the *thread* that made it ends; for a first thread */
-    CHILD_TO_PIPE, /* a pipe whose other end only the parent has: when the kernel closes that, it signals the reader */
+    CHILD_FREE,          /* it does not */
+    CHILD_TO_THREAD = 1, /* PR_SET_PDEATHSIG; for a first thread */
+    CHILD_TO_PIPE = 2,   /* a pipe whose other end only the parent has: when the kernel closes that, it signals the
+                          * reader */
+    CHILD_TO_BOTH = CHILD_TO_THREAD | CHILD_TO_PIPE,
 };
 
 struct child_bond {
     enum child_tie tie;
-    pid_t parent; /* the maker's process */
-    int pipe[2];  /* of CHILD_TO_PIPE: the child keeps [0], the parent [1]; close-on-exec */
+    pid_t parent;             /* the maker's process */
+    int pipe[2];              /* of CHILD_TO_PIPE: the child keeps [0], the parent [1]; close-on-exec */
+    struct shm_identity file; /* of both ends; its maker sets it */
 };
 
-/* The tie for a child that the calling thread makes. */
+/* The tie for a child that the calling thread makes: to a pipe as well where users may change on either side. */
 enum child_tie child_tie(void);
 
-/* Makes the pipe that the tie may need. 0, or -errno. */
-int child_bind(struct child_bond *bond, enum child_tie tie);
+/* Makes the pipe that the tie may need: one whose other end is `writer` is opened once more, to read; where that fails,
+ * or with -1, there is a new one. Where that cannot be had, and the thread is there, that has to do. 0, or
+ * -errno. */
+int child_bind(struct child_bond *bond, enum child_tie tie, int writer);
 
 /* Gives descriptors that were just made numbers from 3 on, close-on-exec: a program may have closed its standard
  * streams, and a child's are put into their places. 0, or -errno, and all are closed. */
@@ -36,8 +44,11 @@ int child_clear_of_streams(int *fds, int count);
 /* In the child: from here on it dies, by SIGKILL, with its parent; at once, if that is dead already. */
 void child_follow(const struct child_bond *bond);
 
-/* fork(2), with standard output and error flushed first (all streams, if there is no other thread).
- * The pid, 0 in the child, or -errno. */
+/* Whether the death signal of CHILD_TO_THREAD is still on the calling process. */
+bool child_has_death_signal(void);
+
+/* fork(2), after child_flush: if there are other threads, the child begins with empty buffers of standard output and
+ * error all the same. The pid, 0 in the child, or -errno. */
 pid_t child_fork(void);
 
 /* fork(2) in a process with one thread, with the *parent* of the calling process as the child's parent: to wait(2), and
@@ -49,7 +60,8 @@ pid_t child_fork_sibling(_Atomic int32_t *pid);
 /* The calling thread's name, as ps(1) shows it: the first 15 bytes. */
 void child_rename(const char *name);
 
-/* Flushes standard output and error (all streams, if there is no other thread). */
+/* Flushes standard output and error (all streams, if there is no other thread), which may take as long as whoever reads
+ * them likes: a stream that another thread is at is left to that. */
 void child_flush(void);
 
 /* In a child of child_fork: flushes what it wrote, and ends without running its parent's exit handlers. */
@@ -77,8 +89,15 @@ int child_pidfd(pid_t pid);
 /* A descriptor that stands for the pidfd of a process that has ended: always readable. Or -1. */
 int child_ended_descriptor(void);
 
-/* Closes one, if the number still is a pidfd; -1 is none. */
-void child_close_pidfd(int pidfd);
+/* What tells such a descriptor from any other: the program may have closed the number, and been given it for a file of
+ * its own, or brood for another child. */
+struct child_identity {
+    struct shm_identity file;
+    int named; /* where all pidfds are one file (before Linux 6.9): the pid that /proc names; 0: no need to ask */
+};
+
+void child_identify(int pidfd, struct child_identity *identity);
+bool child_is(int pidfd, const struct child_identity *identity);
 
 /* How it ended, as waitid(2) tells. */
 struct child_status {

@@ -10,6 +10,13 @@ int64_t clock_now(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+int64_t clock_lately(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
 int64_t clock_deadline(int timeout_ms)
 {
     return timeout_ms < 0 ? CLOCK_NEVER : clock_now() + (int64_t)timeout_ms * 1000000;

@@ -7,11 +7,11 @@
 #include "os/limits.h"
 
 #include "os/cgroup.h"
+#include "os/proc.h"
 
 #include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -94,18 +94,16 @@ static bool cgroup_allows(const struct cgroup *group, uint64_t bytes)
 static uint64_t machine_available(const struct sysinfo *machine)
 {
     uint64_t available = (uint64_t)machine->freeram * machine->mem_unit;
-    FILE *file = fopen("/proc/meminfo", "re");
-    if (!file)
+    struct proc_lines file;
+    if (!proc_open(&file, "/proc/meminfo"))
         return available;
     static const char key[] = "MemAvailable:";
-    char line[128];
-    while (fgets(line, sizeof line, file)) {
-        if (strncmp(line, key, sizeof key - 1) == 0) {
-            available = strtoull(line + sizeof key - 1, NULL, 10) * 1024;
-            break;
-        }
-    }
-    fclose(file);
+    const char *line;
+    while ((line = proc_line(&file)) && strncmp(line, key, sizeof key - 1) != 0)
+        continue;
+    if (line)
+        available = strtoull(line + sizeof key - 1, NULL, 10) * 1024;
+    proc_close(&file);
     return available;
 }
 
@@ -126,14 +124,24 @@ size_t limits_region_default(void)
     if (sysinfo(&machine) == 0)
         least = smaller(least, (uint64_t)machine.totalram * machine.mem_unit);
     least = smaller(least, cgroup_limit());
-    least = smaller(least, rlimit_bytes(RLIMIT_FSIZE));
-    uint64_t space = rlimit_bytes(RLIMIT_AS);
+    least = smaller(least, limits_on_file());
+    uint64_t space = limits_on_space();
     if (space != UINT64_MAX)
         least = smaller(least, space / 2);
     const char *preloaded = getenv("LD_PRELOAD"); /* NOLINT(concurrency-mt-unsafe): the header says so */
     if (preloaded && strstr(preloaded, "vgpreload"))
         least = smaller(least, REGION_UNDER_VALGRIND);
     return (size_t)(least / REGION_UNIT * REGION_UNIT);
+}
+
+uint64_t limits_on_file(void)
+{
+    return rlimit_bytes(RLIMIT_FSIZE);
+}
+
+uint64_t limits_on_space(void)
+{
+    return rlimit_bytes(RLIMIT_AS);
 }
 
 int limits_allow(size_t bytes)

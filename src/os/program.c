@@ -38,6 +38,10 @@ static void keep(int fd)
     struct stat file;
     if (fd < FD_LEAST) {
         int high = fcntl(fd, F_DUPFD_CLOEXEC, FD_LEAST);
+        if (high < 0 && fd < 3 && (high = fcntl(fd, F_DUPFD_CLOEXEC, 3)) < 0) {
+            close(fd); /* better none than one that a child's standard stream is put over */
+            return;
+        }
         if (high >= 0) {
             close(fd);
             fd = high;
@@ -86,6 +90,16 @@ int program_fd(void)
     struct stat file;
     bool ours = kept_fd >= 0 && fstat(kept_fd, &file) == 0 && file.st_dev == kept_device && file.st_ino == kept_inode;
     return ours ? kept_fd : -EBADF;
+}
+
+bool program_gives_privileges(void)
+{
+    struct stat file;
+    if (program_fd() < 0 || fstat(kept_fd, &file) < 0)
+        return false;
+    const mode_t as_group = S_ISGID | S_IXGRP; /* without the second, the first means mandatory locks */
+    return (file.st_mode & S_ISUID && file.st_uid != geteuid()) ||
+           ((file.st_mode & as_group) == as_group && file.st_gid != getegid());
 }
 
 void program_adopt(int fd)

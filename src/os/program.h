@@ -6,9 +6,14 @@
 #ifndef OS_PROGRAM_H
 #define OS_PROGRAM_H
 
+#include <stdbool.h>
+
 /* The descriptor, for fexecve(3); program.c's to keep. -EBADF: the file could not be opened, or the number is the
  * program's file no longer (somebody closed it, and perhaps opened something else). Any thread. */
 int program_fd(void);
+
+/* Whether executing it gives another user's or group's privileges than this process has now. */
+bool program_gives_privileges(void);
 
 /* Hands over a descriptor of the program's file that was inherited from the process that started this one. It takes
  * the place of the one that could not be opened here, else it is closed: the number is not the caller's any more.

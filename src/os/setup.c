@@ -25,7 +25,7 @@ struct moves {
 
 static int outcome(enum setup_step step, int failed)
 {
-    return failed ? (int)step << 16 | failed : 0;
+    return failed ? SETUP_OUTCOME(step, failed) : 0;
 }
 
 /* ---- descriptors ---- */
@@ -168,7 +168,7 @@ static int set_niceness(const struct setup *setup)
 }
 
 /* A cap: one that is in force already and lower stays. `beyond`: how much higher the hard limit is. */
-static int set_limit(int resource, int64_t value, rlim_t beyond)
+static int cap(int resource, int64_t value, rlim_t beyond)
 {
     struct rlimit limit;
     if (getrlimit((__rlimit_resource_t)resource, &limit) < 0)
@@ -180,12 +180,24 @@ static int set_limit(int resource, int64_t value, rlim_t beyond)
     return setrlimit((__rlimit_resource_t)resource, &limit) < 0 ? errno : 0;
 }
 
+/* What the process is to have, no more and no less. */
+static int allow(int resource, int64_t value)
+{
+    struct rlimit limit;
+    if (getrlimit((__rlimit_resource_t)resource, &limit) < 0)
+        return errno;
+    if ((rlim_t)value > limit.rlim_max) /* also where we have the right: a limit is not raised in passing */
+        return EPERM;
+    limit.rlim_cur = limit.rlim_max = (rlim_t)value;
+    return setrlimit((__rlimit_resource_t)resource, &limit) < 0 ? errno : 0;
+}
+
 int setup_limit(const struct setup *setup)
 {
     int failed;
-    if (setup->max_files && (failed = set_limit(RLIMIT_NOFILE, setup->max_files, 0)))
+    if (setup->max_files && (failed = allow(RLIMIT_NOFILE, setup->max_files)))
         return outcome(SETUP_MAX_FILES, failed);
-    if (setup->max_memory && (failed = set_limit(RLIMIT_DATA, setup->max_memory, 0)))
+    if (setup->max_memory && (failed = cap(RLIMIT_DATA, setup->max_memory, 0)))
         return outcome(SETUP_MAX_MEMORY, failed);
     return 0;
 }
@@ -194,9 +206,9 @@ int setup_limit(const struct setup *setup)
 static int set_limits(const struct setup *setup)
 {
     int failed;
-    if (setup->max_cpu_seconds && (failed = set_limit(RLIMIT_CPU, setup->max_cpu_seconds, 1)))
+    if (setup->max_cpu_seconds && (failed = cap(RLIMIT_CPU, setup->max_cpu_seconds, 1)))
         return outcome(SETUP_MAX_CPU_SECONDS, failed);
-    if (setup->max_core && (failed = set_limit(RLIMIT_CORE, setup->max_core < 0 ? 0 : setup->max_core, 0)))
+    if (setup->max_core && (failed = allow(RLIMIT_CORE, setup->max_core < 0 ? 0 : setup->max_core)))
         return outcome(SETUP_MAX_CORE, failed);
     return 0;
 }
@@ -238,6 +250,7 @@ const char *setup_step_name(enum setup_step step)
 {
     static const char *const names[] = { "its setup",       "new_session",       "new_group", "cpus",
                                          "niceness",        "a standard stream", "fds",       "max_memory",
-                                         "max_cpu_seconds", "max_files",         "max_core",  "directory" };
+                                         "max_cpu_seconds", "max_files",         "max_core",  "directory",
+                                         "environment" };
     return (unsigned)step < sizeof names / sizeof *names ? names[step] : names[0];
 }

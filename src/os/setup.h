@@ -44,9 +44,11 @@ enum setup_step {
     SETUP_MAX_FILES,
     SETUP_MAX_CORE,
     SETUP_DIRECTORY,
+    SETUP_ENVIRONMENT,
 };
 
 /* The outcome in one int: 0 is done; else step << 16 | errno. */
+#define SETUP_OUTCOME(step, failed) ((int)(step) << 16 | (failed))
 #define SETUP_STEP(outcome) ((enum setup_step)((outcome) >> 16))
 #define SETUP_ERRNO(outcome) ((outcome)&0xffff)
 

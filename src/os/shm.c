@@ -88,18 +88,32 @@ void *shm_map(int fd, size_t size, void *base, int *failed)
 
 int shm_populate(void *start, size_t size)
 {
+    int before = errno;
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
     uintptr_t from = (uintptr_t)start & ~(page - 1), to = ((uintptr_t)start + size + page - 1) & ~(page - 1);
     while (madvise((void *)from, to - from, MADV_POPULATE_WRITE) < 0) {
         if (errno == EINTR || errno == EAGAIN)
             continue;
-        if (errno != EINVAL)
+        int failed = errno;
+        errno = before;
+        if (failed != EINVAL)
             return -ENOMEM;
         for (uintptr_t at = from; at < to; at += page) /* before Linux 5.14 */
             atomic_fetch_or((_Atomic unsigned char *)at, 0);
         break;
     }
+    errno = before;
     return 0;
+}
+
+int shm_discard(void *start, size_t size)
+{
+    int before = errno, failed;
+    do
+        failed = madvise(start, size, MADV_REMOVE);
+    while (failed < 0 && (errno == EINTR || errno == EAGAIN));
+    errno = before;
+    return failed < 0 ? -ENOSYS : 0;
 }
 
 int shm_identify(int fd, struct shm_identity *identity)

@@ -15,8 +15,12 @@ int shm_create(size_t size);
  * -EEXIST where `base` is taken, -ENOMEM. */
 void *shm_map(int fd, size_t size, void *base, int *failed);
 
-/* Has the system back these pages now. 0, or -ENOMEM. */
+/* Has the system back these pages now. 0, or -ENOMEM. errno stays. */
 int shm_populate(void *start, size_t size);
+
+/* Gives these whole pages back to the system, for all processes: they are holes of zeroes again. 0, or -ENOSYS: it
+ * refuses, and they are as they were, or some of them are zeroes. errno stays. */
+int shm_discard(void *start, size_t size);
 
 /* What tells one object from another: a descriptor number may have been closed and given to a stranger. */
 struct shm_identity {

@@ -55,6 +55,7 @@ struct thread *thread_attach(void)
     self->head = listed ? head : &self->dummy;
     self->id = (uint32_t)gettid();
     self->held = 0;
+    self->waiter = NULL;
     self->process = getpid();
     self->arena = (unsigned)cpu_current(); /* threads that come and go one by one share one; others move on */
     self->spin = 10000;

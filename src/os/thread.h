@@ -29,7 +29,7 @@ struct robust_word {
         struct {
             _Atomic uint32_t word;    /* 0, or the holder's thread id, FUTEX_WAITERS, FUTEX_OWNER_DIED: by CAS, and
                                        * by the kernel at the holder's death */
-            _Atomic uint32_t version; /* wait/latch.c */
+            _Atomic uint32_t version; /* and turns: wait/latch.c */
         };
         _Atomic uint64_t cell; /* both at once */
     };
@@ -43,9 +43,10 @@ struct thread {
     int32_t process;               /* wiped->process when it attached: else it is another process' (fork), or new */
     uint32_t id;                   /* gettid(2) */
     struct robust_list_head *head; /* the kernel's; where there is none a dummy, so that nobody need ask */
-    unsigned held;                 /* sync/lock.c: locks it holds */
+    unsigned held;                 /* sync/noun.h: words it holds */
     unsigned arena;                /* region/span.c: the arena it last used */
     int64_t spin;                  /* wait/spin.h: nanoseconds it may spin, by its experience */
+    void *waiter;                  /* sync/waiter.c: where it says what it waits for; NULL: nowhere yet */
     void *before_dummy;            /* where the list's first entry would have its `prev` */
     struct robust_list_head dummy;
 };
@@ -101,11 +102,11 @@ static inline bool thread_is_expecting(const struct thread *self)
 static inline void thread_enlist(struct thread *self, struct robust_word *held)
 {
     struct robust_list *first = self->head->list.next;
-    /* Single stores: someone may be looking at the memory as a whole, to see whether it is a lock. */
+    /* Single stores, here and below: someone may be looking at the memory as a whole, to see whether it is a lock. */
     __atomic_store_n(&held->next, (void *)first, __ATOMIC_RELAXED);
     __atomic_store_n(&held->prev, (void *)&self->head->list, __ATOMIC_RELAXED);
     void **entry = (void **)(void *)((uintptr_t)first & ~(uintptr_t)1); /* never NULL: of an empty list its head */
-    entry[-1] = &held->next; /* NOLINT(clang-analyzer-core.NullDereference) */
+    __atomic_store_n(&entry[-1], (void *)&held->next, __ATOMIC_RELAXED);
     atomic_signal_fence(memory_order_seq_cst);
     *(void *volatile *)&self->head->list.next = &held->next;
 }
@@ -113,10 +114,21 @@ static inline void thread_enlist(struct thread *self, struct robust_word *held)
 static inline void thread_delist(struct robust_word *held)
 {
     void **next = (void **)(void *)((uintptr_t)held->next & ~(uintptr_t)1);
-    void *volatile *prev = (void *volatile *)((uintptr_t)held->prev & ~(uintptr_t)1);
-    next[-1] = held->prev;
-    *prev = held->next;
+    void **prev = (void **)((uintptr_t)held->prev & ~(uintptr_t)1);
+    __atomic_store_n(&next[-1], held->prev, __ATOMIC_RELAXED);
+    __atomic_store_n(prev, held->next, __ATOMIC_RELAXED);
     atomic_signal_fence(memory_order_seq_cst);
+}
+
+/* The words in this thread's list, the latest first: the one after `held`, with NULL the first; NULL: no more. The
+ * program's own robust mutexes are among them, so it is the address that says whether one is what is looked for. */
+static inline struct robust_word *thread_listed(const struct thread *self, const struct robust_word *held)
+{
+    const void *next = held ? held->next : self->head->list.next;
+    uintptr_t entry = (uintptr_t)next & ~(uintptr_t)1;
+    if (entry == (uintptr_t)&self->head->list)
+        return NULL;
+    return (struct robust_word *)(void *)(entry - offsetof(struct robust_word, next));
 }
 
 #endif

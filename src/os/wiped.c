@@ -26,7 +26,7 @@ int wiped_create(void)
     if (page == MAP_FAILED)
         return -ENOMEM;
     if (madvise(page, sizeof *wiped, MADV_WIPEONFORK) < 0) {
-        int failed = -errno;
+        int failed = errno == ENOMEM ? -ENOMEM : -ENOSYS; /* too old, or a filter: EINVAL, EPERM, ... */
         munmap(page, sizeof *wiped);
         return failed;
     }

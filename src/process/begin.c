@@ -12,6 +12,8 @@
 #include "process/ticket.h"
 #include "region/region.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,12 +37,28 @@ static brood_target *find_target(struct slot *slot)
     return NULL;
 }
 
-/* Everything is as the target is to find it. */
-static _Noreturn void run(struct slot *slot, brood_target *target)
+int begin_line(void)
 {
+    return wiped->line_file.inode && shm_is(wiped->line, &wiped->line_file) ? wiped->line : -1;
+}
+
+/* What this process holds of its tie, if it has one. */
+static void hold_line(int fd, const struct ticket *ticket)
+{
+    if (fd < 0)
+        return;
+    wiped->line = fd;
+    wiped->line_file = ticket->line_file;
+}
+
+/* Everything is as the target is to find it. A process that the target forked by hand may return from it too, and
+ * that is not the end of this one. */
+static _Noreturn void run(slot_id id, brood_target *target)
+{
+    struct slot *slot = slot_of(id);
     end_note_to(&slot->note);
     int code = target ? target(slot->ticket->arg) : EXIT_FAILURE;
-    if (target)
+    if (target && atomic_load(&wiped->slot) == id)
         end_say(&slot->note, code);
     exit(code & 0xff);
 }
@@ -51,20 +69,31 @@ static void be_born(slot_id id, const struct child_bond *bond, const int *arrive
     struct slot *slot = slot_of(id);
     child_follow(bond);
     table_begin(id);
+    if (fini_cut() < 0) {
+        snprintf(slot->note.why, sizeof slot->note.why, "no memory in the child for an exit handler of its own");
+        end_say(&slot->note, -ENOMEM);
+        _exit(EXIT_FAILURE); /* by exit it would run those of its starter */
+    }
     table_pass_gate(slot);
     child_rename(slot->name);
-    if (!slot->ticket->has_setup)
+    if (!slot->ticket->has_setup) {
+        hold_line(bond->pipe[0], slot->ticket);
         return;
-    int keep[] = { region_descriptor(), program_fd(), bond->tie == CHILD_TO_PIPE ? bond->pipe[0] : -1 };
+    }
+    int keep[] = { region_descriptor(), program_fd(), bond->pipe[0] };
     ticket_set_up(slot, arrived, keep, 3);
     region_descriptor_moved(keep[0]);
     program_moved(keep[1]);
+    hold_line(keep[2], slot->ticket);
+    if (keep[2] >= 0)
+        fcntl(keep[2], F_SETFD, 0); /* a copy under another number is close-on-exec: child_follow */
 }
 
 pid_t begin_fork(slot_id id, const struct child_bond *bond)
 {
-    brood_process *siblings = handles_tied();
+    const struct lifeline *lines = lifelines();
     struct server *server = wiped->server;
+    int line = begin_line();
     pid_t pid = child_fork();
     if (pid < 0)
         return error_set(-pid, "fork failed: %s", strerror(-pid));
@@ -74,28 +103,31 @@ pid_t begin_fork(slot_id id, const struct child_bond *bond)
     }
     wiped_begin();
     handles_begin();
-    handles_untie(siblings);
+    lifelines_close(lines, bond->pipe[1]);
     server_forget(server);
-    fini_cut();
+    if (line >= 0)
+        close(line); /* the starter's own tie is not the child's */
     be_born(id, bond, NULL);
-    run(slot_of(id), slot_of(id)->ticket->target);
+    run(id, slot_of(id)->ticket->target);
 }
 
 pid_t begin_sibling(slot_id id, const struct child_bond *bond, const struct begin_place *place)
 {
-    brood_process *siblings = handles_tied();
+    const struct lifeline *lines = lifelines();
     struct slot *slot = slot_of(id);
+    int line = begin_line();
     pid_t pid = child_fork_sibling(&slot->pid);
     if (pid != 0)
         return pid;
     wiped_begin();
-    handles_untie(siblings);
+    lifelines_close(lines, bond->pipe[1]);
     close(place->private_fd);
+    if (line >= 0)
+        close(line);
     sigprocmask(SIG_SETMASK, &place->mask, NULL);
-    fini_cut();
     be_born(id, bond, place->arrived);
     start_inherit((brood_start)slot->ticket->inherited_default);
-    run(slot, find_target(slot));
+    run(id, find_target(slot));
 }
 
 _Noreturn void begin_afresh(slot_id id)
@@ -103,7 +135,8 @@ _Noreturn void begin_afresh(slot_id id)
     struct slot *slot = slot_of(id);
     table_pass_gate(slot);
     child_rename(slot->name);
+    hold_line(slot->ticket->line, slot->ticket);
     ticket_finish_setup(slot);
     start_inherit((brood_start)slot->ticket->inherited_default);
-    run(slot, find_target(slot));
+    run(id, find_target(slot));
 }

@@ -22,6 +22,9 @@ struct begin_place {
 /* The same for the slot of another process, the calling one's parent, by the fork server. Without a sentence. */
 pid_t begin_sibling(slot_id id, const struct child_bond *bond, const struct begin_place *place);
 
+/* The descriptor that ties this process to its starter; -1: none, or the program closed it. */
+int begin_line(void);
+
 /* In a process that was begun afresh and has found its slot: runs its function, and exits. */
 _Noreturn void begin_afresh(slot_id id);
 

@@ -48,6 +48,12 @@ const char *brood_how_name(brood_how how)
         return "crashed";
     case BROOD_LOST:
         return "lost";
+    case BROOD_CANCELLED:
+        return "cancelled";
+    case BROOD_TIMED_OUT:
+        return "timed out";
+    case BROOD_OVER_MEMORY:
+        return "over memory";
     }
     return NULL;
 }
@@ -74,6 +80,27 @@ const char *brood_signal_name(int signal)
     return names[signal][0] ? names[signal] : NULL;
 }
 
+void end_explain(brood_end *end)
+{
+    const char *signal = brood_signal_name(end->signal);
+    if (end->why[0])
+        return;
+    if (end->how == BROOD_CRASHED)
+        snprintf(end->why, sizeof end->why, "killed by %s (%d)", signal ? signal : "signal", end->signal);
+    else if (end->how == BROOD_FAILED)
+        snprintf(end->why, sizeof end->why, "returned %d", end->code);
+    else if (end->how == BROOD_EXITED)
+        snprintf(end->why, sizeof end->why, "called exit with %d", end->code);
+    else if (end->how == BROOD_LOST)
+        snprintf(end->why, sizeof end->why, "lost: nobody can tell how it ended");
+    else if (end->how == BROOD_CANCELLED)
+        snprintf(end->why, sizeof end->why, "cancelled");
+    else if (end->how == BROOD_TIMED_OUT)
+        snprintf(end->why, sizeof end->why, "took longer than it may");
+    else if (end->how == BROOD_OVER_MEMORY)
+        snprintf(end->why, sizeof end->why, "took more memory than it may");
+}
+
 void end_tell(brood_end *end, const struct child_status *status, const struct end_note *note, bool began,
               int64_t started)
 {
@@ -82,18 +109,14 @@ void end_tell(brood_end *end, const struct child_status *status, const struct en
     end->cpu_us = status->cpu_us;
     end->peak_bytes = status->peak_bytes;
     if (status->signal) {
-        const char *name = brood_signal_name(status->signal);
         end->how = BROOD_CRASHED;
         end->signal = status->signal;
         end->core_dumped = status->core_dumped;
-        snprintf(end->why, sizeof end->why, "killed by %s (%d)", name ? name : "signal", status->signal);
     } else if (how != BROOD_RUNNING) {
         end->how = (brood_how)how;
         end->code = note->code;
         if (end->code)
             memcpy(end->why, note->why, sizeof end->why);
-        if (end->code && !end->why[0])
-            snprintf(end->why, sizeof end->why, "returned %d", end->code);
     } else if (!status->known) {
         end->how = BROOD_LOST;
         snprintf(end->why, sizeof end->why, "ended without returning; another wait took its status");
@@ -105,6 +128,6 @@ void end_tell(brood_end *end, const struct child_status *status, const struct en
     } else {
         end->how = BROOD_EXITED;
         end->code = status->code;
-        snprintf(end->why, sizeof end->why, "called exit with %d", status->code);
     }
+    end_explain(end);
 }

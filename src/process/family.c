@@ -8,11 +8,14 @@
 #include "os/wiped.h"
 #include "process/begin.h"
 #include "process/fini.h"
+#include "process/lifeline.h"
 #include "process/server.h"
 #include "process/spawn.h"
 #include "process/start.h"
 #include "process/table.h"
+#include "region/heap.h"
 #include "region/region.h"
+#include "sync/waiter.h"
 #include "wait/spin.h"
 
 #include <brood/family.h>
@@ -80,28 +83,29 @@ static int choose_limit(const brood_init_options *options, size_t *limit)
 
 static int check_options(const brood_init_options *options)
 {
-    for (size_t i = 0; options && i < sizeof options->reserved / sizeof *options->reserved; i++)
-        if (options->reserved[i])
-            return error_set(EINVAL, "brood_init: the options are of a newer brood (reserved[%zu])", i);
-    return 0;
+    return options ? error_reserved("brood_init", options->reserved, sizeof options->reserved / sizeof(void *)) : 0;
 }
 
 /* 0: founded.  1: a spawned child, which has joined as *id; what it needs of the options is set before.  -errno. */
 static int found_or_join(const brood_init_options *options, slot_id *id)
 {
     size_t limit;
+    brood_heap_mode mode = options ? options->heap : BROOD_HEAP_DEFAULT;
     int failed = check_options(options);
     if (failed < 0 || (failed = start_choose(options ? options->start : BROOD_DEFAULT)) < 0 ||
-        (failed = log_choose()) < 0)
+        (failed = log_choose()) < 0 || (failed = heap_choose(&mode)) < 0 || (failed = waiter_choose()) < 0)
         return failed;
-    if (program_remember() < 0 || spawn_command(options ? options->command : NULL) < 0 || wiped_create() < 0 ||
-        fini_at_exit() < 0)
+    if ((failed = wiped_create()) == -ENOSYS)
+        return error_set(ENOSYS, "brood_init: the kernel cannot keep a page from a fork's child (madvise(2): "
+                                 "before Linux 4.14, or refused)");
+    if (failed < 0 || program_remember() < 0 || spawn_command(options ? options->command : NULL) < 0 ||
+        fini_at_exit() < 0 || lifelines_at_fork() < 0)
         return error_set(ENOMEM, "brood_init: no memory");
     server_preload(options ? options->preload : NULL);
     log_ask_name(tell_name);
     if ((failed = spawn_join(id)) != 0 || (failed = choose_limit(options, &limit)) < 0)
         return failed;
-    struct region *found = region_found(limit, table_size(limit));
+    struct region *found = region_found(limit, table_size(limit), mode);
     if (!found)
         return -errno;
     table_lay_out(found->table, found->size);

@@ -14,6 +14,8 @@
 #include "os/wiped.h"
 #include "process/handle.h"
 #include "process/server.h"
+#include "process/table.h"
+#include "region/heap.h"
 #include "region/region.h"
 
 #include <brood/family.h>
@@ -80,31 +82,56 @@ static void join_ordinary(void)
     }
 }
 
+/* True: sent, or it has ended. */
+static bool tell(brood_process *daemon, int signal)
+{
+    int sent = process_signal(daemon, signal);
+    atomic_store(&daemon->told, sent == -EPERM ? HANDLE_REFUSED : signal);
+    if (sent == -EPERM)
+        log_say(BROOD_WARNING, "daemon '%s' (%d) is left running: it has another user, and may not be signalled",
+                daemon->name, daemon->pid);
+    return sent != -EPERM;
+}
+
 static void end_daemons(void)
 {
     handles_hold();
     for (brood_process *process = wiped->children; process; process = process->next)
-        if (process->kind == HANDLE_CHILD && process->daemon && !process->survives)
-            process_signal(process, SIGTERM);
+        if (process->kind == HANDLE_CHILD && atomic_load(&process->made) && process->daemon && !process->survives)
+            tell(process, SIGTERM);
     handles_let_go();
     int64_t deadline = clock_deadline(DAEMON_MS);
     for (brood_process *process; (process = handle_next_running(true)) != NULL; handle_let_go(process)) {
+        if (atomic_load(&process->told) == 0 && !tell(process, SIGTERM)) /* another thread was just starting it */
+            continue;
         if (process_await(process, NULL, deadline))
             continue;
         log_say(BROOD_WARNING, "daemon '%s' (%d) still ran %d ms after SIGTERM: killed", process->name, process->pid,
                 DAEMON_MS);
-        process_signal(process, SIGKILL);
-        process_await(process, NULL, CLOCK_NEVER);
+        if (tell(process, SIGKILL))
+            process_await(process, NULL, CLOCK_NEVER);
     }
+}
+
+/* Once: what a program that has called brood_fini frees afterwards need not be told of again. */
+static void report(void)
+{
+    static _Atomic bool reported;
+    if (region_is_there() && heap_reports() && table_is_last() && !atomic_exchange(&reported, true))
+        heap_report();
 }
 
 static void end_in_order(void)
 {
     run_hooks();
+    handles_reap_closed();
     join_ordinary();
     end_daemons();
     server_end();
     handles_reap_closed();
+    if (atomic_load(&wiped->orphans))
+        table_sweep();
+    report();
 }
 
 int brood_fini(void)
@@ -134,11 +161,13 @@ static void leave(int status, void *done)
 {
     if (done)
         child_leave(status);
-    on_exit(leave, leave_done);
+    bool again = on_exit(leave, leave_done) == 0;
     at_exit();
+    if (!again) /* no memory: better without the handlers that came last than with the starter's */
+        child_leave(status);
 }
 
-void fini_cut(void)
+int fini_cut(void)
 {
-    on_exit(leave, NULL);
+    return on_exit(leave, NULL) == 0 ? 0 : -ENOMEM;
 }

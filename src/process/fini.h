@@ -6,7 +6,8 @@
 int fini_at_exit(void);
 
 /* In a forked child: from here on exit(3) runs the handlers that the child registers itself, then brood_fini, flushes
- * its streams and ends the process; the handlers it has from its starter are never reached. */
-void fini_cut(void);
+ * its streams and ends the process; the handlers it has from its starter are never reached. 0, or -ENOMEM: then it
+ * must not call exit(3). */
+int fini_cut(void);
 
 #endif

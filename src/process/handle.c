@@ -15,6 +15,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define ORPHANS_DIE_NS 100000000 /* as a rule they are gone by then; the rest comes with the next, or at the end */
+
 static _Thread_local int entered; /* how many times this thread is between handles_enter and handles_leave */
 
 void handles_enter(void)
@@ -38,28 +40,45 @@ brood_process *handle_create(enum handle_kind kind, const char *name)
         return NULL;
     process->kind = kind;
     process->starter = getpid();
-    process->pidfd = process->lifeline = -1;
+    process->pidfd = -1;
     process->began = clock_now();
     pthread_mutex_init(&process->guard, NULL);
     snprintf(process->name, sizeof process->name, "%s", name);
     return process;
 }
 
-/* The number may have been closed by the program and given to a file of its own. */
-static void close_lifeline(brood_process *process)
+/* Whoever holds the list next closes it, if it ties no other. */
+static void untie(brood_process *process)
 {
-    if (process->lifeline < 0)
-        return;
-    if (shm_is(process->lifeline, &process->lifeline_file))
-        close(process->lifeline);
-    process->lifeline = -1;
-    atomic_fetch_sub(&wiped->ties, 1);
+    if (process->lifeline)
+        atomic_fetch_sub(&process->lifeline->children, 1);
+    process->lifeline = NULL;
+}
+
+void handle_watch(brood_process *process, int pidfd)
+{
+    process->pidfd_failed = pidfd < 0 ? errno : 0;
+    process->pidfd = pidfd;
+    if (pidfd >= 0)
+        child_identify(pidfd, &process->pidfd_is);
+}
+
+int process_descriptor(brood_process *process)
+{
+    int pidfd = process->pidfd;
+    if (pidfd < 0 || child_is(pidfd, &process->pidfd_is))
+        return pidfd;
+    process->pidfd_failed = EBADF;
+    process->pidfd = -1;
+    return -1;
 }
 
 void handle_destroy(brood_process *process)
 {
-    close_lifeline(process);
-    child_close_pidfd(process->pidfd);
+    int pidfd = process_descriptor(process);
+    untie(process);
+    if (pidfd >= 0)
+        close(pidfd);
     pthread_mutex_destroy(&process->guard);
     handles_enter();
     free(process);
@@ -112,25 +131,13 @@ void handle_unlist(brood_process *process)
         process->next->previous = process->previous;
     else
         wiped->children_last = process->previous;
+    lifelines_sweep();
 }
 
-void handle_tie(brood_process *process, int lifeline)
+void handle_tie(brood_process *process, struct lifeline *lifeline)
 {
     process->lifeline = lifeline;
-    shm_identify(lifeline, &process->lifeline_file);
-    atomic_fetch_add(&wiped->ties, 1);
-}
-
-brood_process *handles_tied(void)
-{
-    return atomic_load(&wiped->ties) ? wiped->children : NULL;
-}
-
-void handles_untie(brood_process *first)
-{
-    for (brood_process *process = first; process; process = process->next)
-        if (process->lifeline >= 0 && shm_is(process->lifeline, &process->lifeline_file))
-            close(process->lifeline);
+    atomic_fetch_add(&lifeline->children, 1);
 }
 
 /* ---- ends ---- */
@@ -147,25 +154,53 @@ static void unguard(brood_process *process)
     handles_leave();
 }
 
+/* One that has started others has not ended in order: those die too, if they do, in a while. */
+static void expect_orphans(void)
+{
+    int64_t never = 0;
+    atomic_store(&wiped->orphans, true);
+    atomic_compare_exchange_strong(&wiped->sweep_at, &never, clock_now() + ORPHANS_DIE_NS);
+}
+
+static void sweep_if_due(void)
+{
+    int64_t due = atomic_load_explicit(&wiped->sweep_at, memory_order_relaxed);
+    if (due != 0 && due <= clock_now() && atomic_compare_exchange_strong(&wiped->sweep_at, &due, 0))
+        table_sweep();
+}
+
 /* Takes its status if it has ended; under its guard. */
 static bool reap(brood_process *process)
 {
     struct child_status status;
-    if (process->ended || child_reap(process->pid, process->pidfd, &status) == 0)
+    if (process->ended || child_reap(process->pid, process_descriptor(process), &status) == 0)
         return process->ended;
     struct slot *slot = slot_of(process->id);
     heap_settle();
     process->end = (brood_end){ .pid = process->pid, .attempt = 1 };
     end_tell(&process->end, &status, &slot->note, atomic_load(&slot->began), process->began);
+    process->set_up = atomic_load(&slot->set_up);
     process->ended = true;
+    if (atomic_load(&slot->has_started) && process->end.how != BROOD_RETURNED && process->end.how != BROOD_FAILED)
+        expect_orphans();
     table_release(process->id);
-    close_lifeline(process);
+    untie(process);
     if (process->end.how == BROOD_LOST)
         log_say(BROOD_ERROR, "process '%s' (%d): %s", process->name, process->pid, process->end.why);
     else
         log_say(BROOD_INFO, "process '%s' (%d) ended: %s", process->name, process->pid,
                 process->end.why[0] ? process->end.why : "returned 0");
     return true;
+}
+
+struct obituary *handle_obituary(brood_process *process)
+{
+    guard(process);
+    struct obituary *obituary = obituary_ask(process->id);
+    int failed = errno;
+    unguard(process);
+    errno = failed;
+    return obituary;
 }
 
 static bool reap_guarded(brood_process *process)
@@ -178,6 +213,7 @@ static bool reap_guarded(brood_process *process)
 
 void handles_reap_closed(void)
 {
+    sweep_if_due();
     /* Where the system gives no sign (a status that nobody wants), a look now and then. */
     if (atomic_load(&wiped->closed) == 0 || !(child_any_ended() || atomic_fetch_add(&wiped->closed_looks, 1) % 16 == 0))
         return;
@@ -239,7 +275,8 @@ brood_process *handle_next_running(bool daemon)
     handles_hold();
     brood_process *found = wiped->children;
     for (; found; found = found->next) {
-        if (found->kind != HANDLE_CHILD || !atomic_load(&found->made) || found->survives || found->daemon != daemon)
+        if (found->kind != HANDLE_CHILD || !atomic_load(&found->made) || found->survives || found->daemon != daemon ||
+            (daemon && atomic_load(&found->told) == HANDLE_REFUSED))
             continue;
         guard(found);
         bool ended = reap(found);
@@ -264,7 +301,8 @@ static bool await_parent(brood_process *parent, brood_end *end, int64_t deadline
     bool ended;
     while (!(ended = getppid() != parent->pid) && clock_now() < deadline) {
         int64_t nap = clock_now() + THREAD_NAP;
-        if (parent->pidfd >= 0 && child_watch(parent->pidfd, deadline) < 0)
+        int pidfd = process_descriptor(parent);
+        if (pidfd >= 0 && child_watch(pidfd, deadline) < 0)
             break;
         child_watch(-1, nap < deadline ? nap : deadline); /* no pidfd, or the program closed it: a nap */
     }
@@ -277,15 +315,14 @@ static bool await_parent(brood_process *parent, brood_end *end, int64_t deadline
 
 bool process_await(brood_process *process, brood_end *end, int64_t deadline)
 {
-    handles_reap_closed();
     if (process->kind == HANDLE_PARENT)
         return await_parent(process, end, deadline);
     guard(process);
     process->joiners++;
     bool ended = reap(process);
-    if (!ended && deadline > clock_now()) {
+    while (!ended && deadline > clock_now()) { /* once, unless the pidfd's number becomes another's meanwhile */
         unguard(process);
-        child_await(process->pid, process->pidfd, deadline);
+        child_await(process->pid, process_descriptor(process), deadline);
         guard(process);
         ended = reap(process);
     }
@@ -299,14 +336,9 @@ bool process_await(brood_process *process, brood_end *end, int64_t deadline)
 int process_signal(brood_process *process, int signal)
 {
     if (process->kind == HANDLE_SELF)
-        return child_signal(process->pid, process->pidfd, signal);
+        return child_signal(process->pid, process_descriptor(process), signal);
     guard(process);
-    int sent = reap(process) ? -ESRCH : child_signal(process->pid, process->pidfd, signal);
+    int sent = reap(process) ? -ESRCH : child_signal(process->pid, process_descriptor(process), signal);
     unguard(process);
     return sent;
-}
-
-int process_descriptor(const brood_process *process)
-{
-    return process->pidfd;
 }

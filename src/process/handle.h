@@ -7,7 +7,7 @@
 #ifndef PROCESS_HANDLE_H
 #define PROCESS_HANDLE_H
 
-#include "os/shm.h"
+#include "process/lifeline.h"
 #include "process/table.h"
 
 #include <brood/process.h>
@@ -22,23 +22,28 @@ enum handle_kind {
     HANDLE_PARENT,
 };
 
+enum { HANDLE_REFUSED = -1 }; /* it may not be signalled: the end passes it over */
+
 struct brood_process {
     enum handle_kind kind;
     pid_t starter, pid;
     slot_id id;
-    int pidfd;
-    int pidfd_failed; /* why there is none: an errno */
-    int lifeline;     /* the parent's end of a pipe tie, or -1 */
-    struct shm_identity lifeline_file;
-    int64_t began;         /* os/clock.h */
-    bool daemon;           /* ended, not joined, at this process' end */
-    bool survives;         /* neither */
-    _Atomic bool made;     /* its start is done: before, nobody but the starting thread may reap it */
-    _Atomic bool closed;   /* by the user, while it ran */
-    pthread_mutex_t guard; /* of the next three */
+    _Atomic int pidfd;        /* used only while it is what it was: process_descriptor */
+    _Atomic int pidfd_failed; /* why there is none: an errno */
+    struct child_identity pidfd_is;
+    enum child_tie tie;
+    struct lifeline *lifeline; /* if tied by a pipe */
+    int64_t began;             /* os/clock.h */
+    bool daemon;               /* ended, not joined, at this process' end */
+    bool survives;             /* neither */
+    _Atomic bool made;         /* its start is done: before, nobody but the starting thread may reap it */
+    _Atomic bool closed;       /* by the user, while it ran */
+    _Atomic int told;          /* fini.c: the signal that it was last sent at its starter's end, or HANDLE_REFUSED */
+    pthread_mutex_t guard;     /* of the next four */
     bool ended;
-    int joiners;                           /* threads that wait for it */
-    brood_end end;                         /* if ended */
+    int joiners;   /* threads that wait for it */
+    brood_end end; /* if ended; and then what its slot said last: */
+    uint32_t set_up;
     struct brood_process *previous, *next; /* in the list */
     char name[SLOT_NAME];
 };
@@ -46,6 +51,9 @@ struct brood_process {
 /* A new handle, in no list. NULL: no memory. */
 brood_process *handle_create(enum handle_kind kind, const char *name);
 void handle_destroy(brood_process *process);
+
+/* Gives it the descriptor that tells of its end; -1, with errno: there is none. Before others know of the handle. */
+void handle_watch(brood_process *process, int pidfd);
 
 /* Around whatever holds locks of this process: a signal handler that interrupts the thread there, and needs them too,
  * would wait for ever. handles_are_held tells it. */
@@ -64,15 +72,11 @@ void handles_begin(void);
 void handle_list(brood_process *process);
 void handle_unlist(brood_process *process);
 
-/* Gives the process a pipe's end that ties it to this one, and takes it back. */
-void handle_tie(brood_process *process, int lifeline);
+/* Ties the process to this one by a lifeline. While the list is held. */
+void handle_tie(brood_process *process, struct lifeline *lifeline);
 
-/* Before a fork, while the list is held: the list, if there is a tie in it. And after it, in the child: closes the
- * parent's ends of its siblings' ties, or they would outlive their parent. */
-brood_process *handles_tied(void);
-void handles_untie(brood_process *first);
-
-/* Takes the status of those that were closed while they ran and have ended since: no zombie stays. */
+/* Takes the status of those that were closed while they ran and have ended since: no zombie stays. It holds the list:
+ * never while that is held. */
 void handles_reap_closed(void);
 
 /* As brood_process_close, of a child. */
@@ -81,18 +85,22 @@ int handle_close(brood_process *process);
 /* As brood_process_children. */
 int handle_children(brood_process **children, size_t max);
 
-/* The first child that runs, is no `survives`, and is a daemon or none as asked, with one more joiner, so that nobody
- * closes it. NULL: there is none. And back. */
+/* The first child that runs, is no `survives`, and is a daemon (not HANDLE_REFUSED) or none as asked, with one more
+ * joiner, so that nobody closes it. NULL: there is none. And back. */
 brood_process *handle_next_running(bool daemon);
 void handle_let_go(brood_process *process);
 
-/* As brood_process_join, without a sentence: true: it has ended, and *end (if not NULL) says how. */
+/* As brood_process_join, without a sentence: true: it has ended, and *end (if not NULL) says how. Also for who holds
+ * the list. */
 bool process_await(brood_process *process, brood_end *end, int64_t deadline);
+
+/* As obituary_ask, of that process: no other thread takes its status meanwhile. */
+struct obituary *handle_obituary(brood_process *process);
 
 /* As brood_process_signal, without a sentence. */
 int process_signal(brood_process *process, int signal);
 
-/* Its pidfd, to poll with others; -1 where there is none. The handle's. */
-int process_descriptor(const brood_process *process);
+/* Its pidfd, to poll with others; -1 where there is none, or the program closed it. The handle's. */
+int process_descriptor(brood_process *process);
 
 #endif

@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -41,15 +42,24 @@ static int check_list(const char *name, const void *list, size_t count, size_t m
     return 0;
 }
 
+/* Standard streams have options of their own. */
+static int check_numbers(const int *fds, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (fds[i] >= 0 && fds[i] < 3)
+            return error_set(EINVAL, "brood_process_start: fds: %d is below 3: use input, output, errors", fds[i]);
+    return 0;
+}
+
 static int check_options(const brood_process_options *options)
 {
-    for (size_t i = 0; i < sizeof options->reserved / sizeof *options->reserved; i++)
-        if (options->reserved[i])
-            return error_set(EINVAL, "brood_process_start: the options are of a newer brood (reserved[%zu])", i);
+    if (error_reserved("brood_process_start", options->reserved, sizeof options->reserved / sizeof(void *)) < 0)
+        return -EINVAL;
     if (options->start != BROOD_DEFAULT && !brood_start_name(options->start))
         return error_set(EINVAL, "brood_process_start: %d is no start method", (int)options->start);
     int failed;
     if ((failed = check_list("fds", options->fds, options->fd_count, SETUP_FDS_MAX)) < 0 ||
+        (failed = check_numbers(options->fds, options->fd_count)) < 0 ||
         (failed = check_list("cpus", options->cpus, options->cpu_count, SETUP_CPUS_MAX)) < 0 ||
         (failed = check_limit("max_memory", options->max_memory, LEAST_MEMORY)) < 0 ||
         (failed = check_limit("max_cpu_seconds", options->max_cpu_seconds, 1)) < 0 ||
@@ -63,7 +73,7 @@ static int check_options(const brood_process_options *options)
     memcpy(named.streams, streams, sizeof streams);
     int fd;
     if (setup_check_fds(&named, &fd) < 0)
-        return error_set(EBADF, "brood_process_start: descriptor %d is not open, or not one that can be given", fd);
+        return error_set(EBADF, "brood_process_start: descriptor %d is not open", fd);
     return 0;
 }
 
@@ -80,8 +90,41 @@ static int check(brood_target *target, const void *arg, size_t size, const brood
     return options ? check_options(options) : 0;
 }
 
+/* The option that the step is, with what was asked for. */
+static void describe_step(char *text, size_t size, enum setup_step step, const brood_process_options *options)
+{
+    const char *name = setup_step_name(step);
+    size_t bad = 0;
+    while (step == SETUP_CPUS && bad < options->cpu_count && options->cpus[bad] >= 0 &&
+           options->cpus[bad] < SETUP_CPUS_MAX)
+        bad++;
+    if (step == SETUP_DIRECTORY)
+        snprintf(text, size, "%s '%.200s'", name, options->directory);
+    else if (step == SETUP_CPUS && bad < options->cpu_count)
+        snprintf(text, size, "%s: %d is no processor's number", name, options->cpus[bad]);
+    else if (step == SETUP_CPUS)
+        snprintf(text, size, "%s: %d%s", name, options->cpus[0],
+                 options->cpu_count > 1 ? " and the others are not there for it" : " is not there for it");
+    else if (step == SETUP_NICENESS)
+        snprintf(text, size, "%s %d", name, options->niceness);
+    else if (step == SETUP_MAX_FILES || step == SETUP_MAX_CORE)
+        snprintf(text, size, "%s %lld", name,
+                 (long long)(step == SETUP_MAX_FILES ? options->max_files : options->max_core));
+    else
+        snprintf(text, size, "%s", name);
+}
+
+/* What of the options could not be put into force: -errno, with a sentence. */
+static int refuse(const brood_process *process, int outcome, const brood_process_options *options)
+{
+    char step[256];
+    describe_step(step, sizeof step, SETUP_STEP(outcome), options);
+    return error_set(SETUP_ERRNO(outcome), "process '%s' cannot be started: %s: %s", process->name, step,
+                     strerror(SETUP_ERRNO(outcome)));
+}
+
 /* Waits for what the child says of its setup. 0, or -errno with a sentence: then the process is gone. */
-static int await_setup(brood_process *process)
+static int await_setup(brood_process *process, const brood_process_options *options)
 {
     struct slot *slot = slot_of(process->id);
     uint32_t said;
@@ -89,21 +132,24 @@ static int await_setup(brood_process *process)
     while ((said = atomic_load(&slot->set_up)) == 0) {
         /* No one else wakes us if the child is killed just now. */
         futex_sleep(&slot->set_up, 0, clock_now() + THREAD_NAP);
-        if (atomic_load(&slot->set_up) == 0 && process_await(process, &end, 0))
-            return error_set(ECHILD, "process '%s' (%d) ended before it was set up: %s", process->name, process->pid,
-                             end.why[0] ? end.why : "its main returned");
+        if (atomic_load(&slot->set_up) != 0 || !process_await(process, &end, 0))
+            continue;
+        said = process->set_up; /* it may have answered between the two looks, and ended then; the slot is gone */
+        if (said != 0)
+            break;
+        return error_set(ECHILD, "process '%s' (%d) ended before it was set up: %s", process->name, process->pid,
+                         end.why[0] ? end.why : "its main returned");
     }
     int outcome = (int)(said - 1);
     if (outcome == 0)
         return 0;
     process_await(process, &end, CLOCK_NEVER);
-    return error_set(SETUP_ERRNO(outcome), "process '%s' cannot be started: %s: %s", process->name,
-                     setup_step_name(SETUP_STEP(outcome)), strerror(SETUP_ERRNO(outcome)));
+    return refuse(process, outcome, options);
 }
 
 /* The process itself, for a slot with its ticket; while the list is held, and the server if it is to make it. Its pid,
  * or -errno with a sentence. */
-static pid_t make(brood_process *process, const struct child_bond *bond)
+static pid_t make(brood_process *process, const struct child_bond *bond, const brood_process_options *options)
 {
     const struct ticket *ticket = slot_of(process->id)->ticket;
     int outcome = 0;
@@ -112,45 +158,53 @@ static pid_t make(brood_process *process, const struct child_bond *bond)
     if (ticket->method == BROOD_FORKSERVER)
         return server_fork(process->id, bond);
     pid_t pid = spawn_start(process->id, bond, &outcome);
-    return outcome ? error_set(SETUP_ERRNO(outcome), "process '%s' cannot be started: %s: %s", process->name,
-                               setup_step_name(SETUP_STEP(outcome)), strerror(SETUP_ERRNO(outcome)))
-                   : pid;
+    return outcome ? refuse(process, outcome, options) : pid;
 }
 
 /* 0 or -errno with a sentence. */
-static int launch(brood_process *process, brood_start method)
+static int launch(brood_process *process, brood_start method, const brood_process_options *options)
 {
     struct child_bond bond;
     enum child_tie tie = process->survives ? CHILD_FREE : method == BROOD_FORKSERVER ? server_tie() : child_tie();
-    pid_t pid = child_bind(&bond, tie);
+    struct lifeline *lifeline;
+    pid_t pid = lifeline_bind(&bond, tie, &lifeline);
     if (pid < 0)
         return error_set(-pid, "no pipe to tie a child to its parent: %s", strerror(-pid));
-    pid = make(process, &bond);
+    if (bond.tie != tie)
+        log_say(BROOD_WARNING,
+                "no descriptor for a second tie of process '%s': if it changes its user, it outlives this one",
+                process->name);
+    process->tie = bond.tie;
+    slot_of(process->id)->ticket->tie = bond.tie;
+    slot_of(process->id)->ticket->line = bond.pipe[0];
+    slot_of(process->id)->ticket->line_file = bond.file;
+    pid = make(process, &bond, options);
     if (bond.pipe[0] >= 0)
         close(bond.pipe[0]);
     if (pid < 0) {
-        if (bond.pipe[1] >= 0)
-            close(bond.pipe[1]);
+        lifelines_sweep();
         return pid;
     }
-    if (bond.pipe[1] >= 0)
-        handle_tie(process, bond.pipe[1]);
+    if (lifeline)
+        handle_tie(process, lifeline);
     process->pid = pid;
-    process->pidfd = child_pidfd(pid);
-    process->pidfd_failed = process->pidfd < 0 ? errno : 0;
+    handle_watch(process, child_pidfd(pid));
     table_open_gate(slot_of(process->id));
     return 0;
 }
 
 /* From a ticket to a process. 0 or -errno with a sentence. */
-static int start(brood_process *process, brood_start method)
+static int start(brood_process *process, brood_start method, const brood_process_options *options)
 {
     int failed;
     for (int tries = 0;; tries++) {
         if (method == BROOD_FORKSERVER && (failed = server_hold()) < 0)
             return failed;
+        /* It may block, and other threads' calls need the list meanwhile; and the server's guard, while that starts. */
+        if (method == BROOD_FORK || (method == BROOD_SPAWN && process->kind == HANDLE_CHILD))
+            child_flush();
         handles_hold();
-        failed = launch(process, method);
+        failed = launch(process, method, options);
         if (failed == 0)
             handle_list(process);
         handles_let_go();
@@ -208,15 +262,16 @@ static brood_process *start_process(brood_target *target, const void *arg, size_
     }
     struct slot *slot = slot_of(process->id);
     int failed = ticket_write(slot, target, arg, size, method, options);
+    bool answered = failed == 0 && slot->ticket->answered; /* the ticket goes with the slot when the child is reaped */
     if (failed == 0)
-        failed = start(process, method);
+        failed = start(process, method, options);
     if (failed < 0) {
         table_release(process->id);
         handle_destroy(process);
         errno = -failed;
         return NULL;
     }
-    if (slot->ticket->answered && (failed = await_setup(process)) < 0) {
+    if (answered && (failed = await_setup(process, options)) < 0) {
         process_discard(process);
         errno = -failed;
         return NULL;
@@ -224,7 +279,7 @@ static brood_process *start_process(brood_target *target, const void *arg, size_
     atomic_store(&process->made, true);
     log_say(BROOD_DEBUG, "process '%s' (%d): slot %u of %u, descriptor %d%s", process->name, process->pid,
             (unsigned)(uint32_t)process->id, region->table->count, process->pidfd,
-            process->lifeline < 0 ? "" : ", tied by a pipe");
+            process->lifeline ? ", tied by a pipe" : "");
     log_say(BROOD_INFO, "process '%s' (%d) started by %s", process->name, process->pid, brood_start_name(method));
     return process;
 }
@@ -277,6 +332,26 @@ static int check_handle(const brood_process *process, const char *call)
     return 0;
 }
 
+struct obituary *process_obituary(brood_process *process, const char *call, slot_id *id)
+{
+    int failed = check_handle(process, call);
+    if (failed < 0) {
+        errno = -failed;
+        return NULL;
+    }
+    *id = process->id;
+    struct obituary *obituary = handle_obituary(process);
+    if (!obituary && errno == 0) { /* it has ended, and the slot is given back */
+        brood_end end;
+        int how = process_await(process, &end, 0) ? (int)end.how : BROOD_RUNNING;
+        obituary = obituary_write(how == BROOD_RETURNED || how == BROOD_FAILED ? how : BROOD_RUNNING);
+    }
+    if (!obituary)
+        error_set(ENOMEM, "%s: no memory in the region to be told of the end of process '%s' (%d)", call, process->name,
+                  process->pid);
+    return obituary;
+}
+
 static int check_awaited(const brood_process *process, const char *call)
 {
     int failed = check_handle(process, call);
@@ -295,6 +370,7 @@ int brood_process_join(brood_process *process, brood_end *end, int timeout_ms)
     int failed = check_awaited(process, "brood_process_join");
     if (failed < 0 || (failed = check_timeout(timeout_ms, "brood_process_join")) < 0)
         return failed;
+    handles_reap_closed();
     if (process_await(process, end, clock_deadline(timeout_ms)))
         return 0;
     return error_set(ETIMEDOUT, "process '%s' (%d) still runs after %d ms", process->name, process->pid, timeout_ms);
@@ -320,6 +396,8 @@ int brood_process_stop(brood_process *process, brood_end *end, int wait_ms, int 
             error_set(ECHILD, "brood_process_stop: process %d started this one, and is not its to stop", process->pid);
     for (int i = 0; i < 3 && failed == 0; i++)
         failed = check_timeout(timeouts[i], "brood_process_stop");
+    if (failed == 0)
+        handles_reap_closed();
     for (int i = 0; i < 3 && failed == 0; i++) {
         failed = signals[i] ? send_signal(process, signals[i]) : 0;
         if ((failed == 0 || failed == -ESRCH) && process_await(process, end, clock_deadline(timeouts[i])))
@@ -349,10 +427,11 @@ int brood_process_fd(brood_process *process)
     int failed = check_handle(process, "brood_process_fd");
     if (failed < 0)
         return failed;
-    if (process->pidfd < 0)
+    int pidfd = process_descriptor(process);
+    if (pidfd < 0)
         return error_set(process->pidfd_failed, "process '%s' (%d) has no descriptor: %s", process->name, process->pid,
                          strerror(process->pidfd_failed));
-    return process->pidfd;
+    return pidfd;
 }
 
 int brood_process_pid(const brood_process *process)
@@ -393,15 +472,18 @@ static brood_process *relative(_Atomic(void *) *place, enum handle_kind kind, pi
     }
     process->pid = pid;
     process->id = id;
-    process->pidfd = child_pidfd(pid);
-    process->pidfd_failed = process->pidfd < 0 ? errno : 0;
+    int pidfd = child_pidfd(pid);
     if (kind == HANDLE_PARENT && getppid() != pid) { /* it is gone, and the pid may be a stranger's */
-        child_close_pidfd(process->pidfd);
-        process->pidfd = child_ended_descriptor();
-        process->pidfd_failed = process->pidfd < 0 ? errno : 0;
+        if (pidfd >= 0)
+            close(pidfd);
+        pidfd = child_ended_descriptor();
     }
+    handle_watch(process, pidfd);
     if (atomic_compare_exchange_strong(place, &nobody, process))
         return process;
+    if (process->pidfd >= 0)
+        close(process->pidfd); /* no one saw it yet, so it is ours: also if it is no pidfd */
+    process->pidfd = -1;
     handle_destroy(process);
     return nobody;
 }

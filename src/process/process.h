@@ -8,6 +8,9 @@
 brood_process *process_start(brood_target *target, const void *arg, size_t size, const brood_process_options *options,
                              enum handle_kind kind);
 
+/* Who will tell how a process ends, and its slot; for a call of that name. NULL with errno and a sentence. */
+struct obituary *process_obituary(brood_process *process, const char *call, slot_id *id);
+
 /* Gives up the handle of an internal process that has ended. */
 void process_discard(brood_process *process);
 

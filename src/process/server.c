@@ -5,6 +5,7 @@
 #include "error/log.h"
 #include "os/clock.h"
 #include "os/post.h"
+#include "os/rights.h"
 #include "os/shm.h"
 #include "os/thread.h"
 #include "os/wiped.h"
@@ -15,6 +16,7 @@
 
 #include <brood/end.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -31,7 +33,8 @@ _Static_assert(SERVER_FDS <= POST_FDS_MAX, "one message carries them");
 
 struct server {
     brood_process *process;
-    int line; /* the starter's end of the socket pair */
+    struct rights *rights; /* the starter's, when it was spawned */
+    int line;              /* the starter's end of the socket pair */
     struct shm_identity line_file;
 };
 
@@ -67,7 +70,7 @@ static void hold_keys(sigset_t *before)
 static int serve(const struct request *request, int *fds, int fd_count, struct begin_place *place)
 {
     struct child_bond bond = { .tie = (enum child_tie)request->tie, .parent = request->parent, .pipe = { -1, -1 } };
-    if (bond.tie == CHILD_TO_PIPE)
+    if (bond.tie & CHILD_TO_PIPE)
         bond.pipe[0] = fds[fd_count - 1];
     place->arrived = fds;
     return begin_sibling(request->id, &bond, place);
@@ -78,6 +81,7 @@ static int server_main(void *arg)
     struct begin_place place = { .private_fd = *(int *)arg };
     int line = place.private_fd, fds[SERVER_FDS], ready = 0;
     struct request request;
+    fcntl(line, F_SETFD, FD_CLOEXEC); /* before any code of the program that may execute another */
     int code = preload_function ? preload_function() : 0;
     if (code)
         return code;
@@ -123,19 +127,37 @@ static void set_server(struct server *server)
     handles_let_go();
 }
 
-/* The server has ended, or is to. */
+/* It then ends by itself, when it looks; a child forked by hand may hold a copy of the line. */
+static void hang_up(const struct server *server)
+{
+    if (shm_is(server->line, &server->line_file))
+        post_hang_up(server->line);
+}
+
+static void destroy(struct server *server)
+{
+    free(server->rights);
+    free(server);
+}
+
+/* The server has ended, or is to. One that may not be killed, since the starter is another user now, and does not come
+ * to its end is left to come to it. */
 static void bury(struct server *server, brood_end *end, int64_t deadline)
 {
     set_server(NULL);
-    if (shm_is(server->line, &server->line_file))
-        post_hang_up(server->line); /* a child forked by hand may hold a copy */
+    hang_up(server);
     server_forget(server);
-    if (!process_await(server->process, end, deadline)) {
-        process_signal(server->process, SIGKILL);
-        process_await(server->process, end, CLOCK_NEVER);
+    bool ended = process_await(server->process, end, deadline);
+    if (!ended && process_signal(server->process, SIGKILL) != -EPERM)
+        ended = process_await(server->process, end, CLOCK_NEVER);
+    if (ended) {
+        process_discard(server->process);
+    } else {
+        log_say(BROOD_WARNING, "the fork server %d may not be signalled, and does not end",
+                brood_process_pid(server->process));
+        handle_close(server->process);
     }
-    process_discard(server->process);
-    free(server);
+    destroy(server);
 }
 
 /* A new server, spawned with the other end of its line. NULL with errno and a sentence. */
@@ -144,7 +166,10 @@ static struct server *spawn_server(void)
     int ends[2];
     int failed = post_pair(ends);
     if (failed < 0) {
-        error_set(-failed, "no line to a fork server: %s", strerror(-failed));
+        error_set(-failed,
+                  failed == -EMFILE || failed == -ENFILE ? "no descriptor is free for the fork server: %s"
+                                                         : "no line to a fork server: %s",
+                  strerror(-failed));
         return NULL;
     }
     const brood_process_options options = {
@@ -155,6 +180,8 @@ static struct server *spawn_server(void)
     };
     struct server *server = wiped_allocate(sizeof *server);
     if (server)
+        server->rights = rights_now();
+    if (server && server->rights)
         server->process = process_start(server_main, &ends[1], sizeof ends[1], &options, HANDLE_INTERNAL);
     else
         error_set(ENOMEM, "no memory for a fork server");
@@ -166,7 +193,8 @@ static struct server *spawn_server(void)
         return server;
     }
     close(ends[0]);
-    free(server);
+    if (server)
+        destroy(server);
     errno = failed;
     return NULL;
 }
@@ -191,19 +219,38 @@ static int launch(void)
                      end.why[0] ? end.why : "its function returned");
 }
 
-/* A server that was killed is replaced, and so is one whose line the program closed. 0, or -errno with a sentence. */
+/* Whether the starter may do now what it might when the server was spawned, and what the server may, and its children
+ * would. 1, 0, or -errno with a sentence. */
+static int has_our_rights(const struct server *server)
+{
+    struct rights *now = rights_now();
+    if (!now)
+        return error_set(ENOMEM, "no memory for the rights of a fork server");
+    bool equal = rights_equal(now, server->rights);
+    free(now);
+    return equal;
+}
+
+/* A server that was killed is replaced, and so is one whose line the program closed, or one of other rights. 0, or
+ * -errno with a sentence. */
 static int ensure(void)
 {
     struct server *server = wiped->server;
     brood_end end = { .how = BROOD_RUNNING };
-    if (server && !process_await(server->process, &end, 0) && shm_is(server->line, &server->line_file))
-        return 0;
+    int64_t deadline = 0;
     if (server) {
-        log_say(BROOD_WARNING, "the fork server %d is of no use any more (%s): starting another", end.pid,
-                end.how == BROOD_RUNNING ? "the program closed its line"
-                : end.why[0]             ? end.why
-                                         : "it returned");
-        bury(server, NULL, 0);
+        const char *why = "the program closed its line";
+        if (process_await(server->process, &end, 0)) {
+            why = end.why[0] ? end.why : "it returned";
+        } else if (shm_is(server->line, &server->line_file)) {
+            int same = has_our_rights(server);
+            if (same != 0)
+                return same < 0 ? same : 0;
+            why = "user, groups or capabilities have changed";
+            deadline = clock_deadline(SERVER_END_MS);
+        }
+        log_say(BROOD_WARNING, "the fork server %d is of no use any more (%s): starting another", end.pid, why);
+        bury(server, NULL, deadline);
     }
     return launch();
 }
@@ -233,7 +280,7 @@ int server_pid(void)
 enum child_tie server_tie(void)
 {
     const struct server *server = wiped->server;
-    return server->process->lifeline < 0 ? CHILD_TO_THREAD : CHILD_TO_PIPE;
+    return server->process->tie;
 }
 
 pid_t server_fork(slot_id id, const struct child_bond *bond)
@@ -243,7 +290,7 @@ pid_t server_fork(slot_id id, const struct child_bond *bond)
     struct request request = { .id = id, .tie = (int32_t)bond->tie, .parent = bond->parent };
     int fds[SERVER_FDS], answer = 0;
     int count = ticket_descriptors(slot->ticket, fds);
-    if (bond->tie == CHILD_TO_PIPE)
+    if (bond->tie & CHILD_TO_PIPE)
         fds[count++] = bond->pipe[0];
     int failed = post_send(server->line, &request, sizeof request, fds, count);
     if (failed < 0 && failed != -EPIPE)
@@ -251,8 +298,11 @@ pid_t server_fork(slot_id id, const struct child_bond *bond)
     if (failed == 0)
         failed = hear(server, &answer);
     if (failed < 0) { /* when it is gone for certain, what the kernel wrote is all that there will ever be */
-        process_signal(server->process, SIGKILL);
-        process_await(server->process, NULL, CLOCK_NEVER);
+        bool killed = process_signal(server->process, SIGKILL) != -EPERM;
+        if (!killed)
+            hang_up(server);
+        if (!process_await(server->process, NULL, killed ? CLOCK_NEVER : clock_deadline(SERVER_END_MS)))
+            return error_set(EPERM, "the fork server does not answer, and may not be killed");
         answer = atomic_load(&slot->pid);
         return answer ? answer : error_set(EOWNERDEAD, "the fork server was killed before it made the process");
     }

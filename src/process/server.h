@@ -24,8 +24,8 @@ void server_let_go(void);
 /* The next three while it is kept. Its pid: */
 int server_pid(void);
 
-/* What ties its children to their starter: the death signal comes from the thread that started the server, so that
- * serves only if this was the process' first. */
+/* What ties its children to their starter: what ties the server. The death signal comes from the thread that started
+ * it, so that serves only if this was the process' first; and they are the user's who started it, like it. */
 enum child_tie server_tie(void);
 
 /* Has it fork the process for a slot that has its ticket. The pid, or -errno with a sentence: -EOWNERDEAD: the server

@@ -51,24 +51,26 @@ int spawn_command(char *const *command)
     return 0;
 }
 
-/* The environment, with room for the marker behind it; malloc'ed, its strings not copied. NULL: no memory. */
+/* The marker, and the environment without any other; malloc'ed, its strings not copied. NULL: no memory. */
 static char **with_marker(char *const *environment, char *marker)
 {
-    size_t count = 0;
+    size_t count = 0, kept = 0;
     while (environment && environment[count])
         count++;
     char **longer = calloc(count + 2, sizeof *longer);
-    for (size_t i = 0; longer && i < count; i++)
-        longer[i] = environment[i];
-    if (longer)
-        longer[count] = marker;
+    if (!longer)
+        return NULL;
+    longer[kept++] = marker;
+    for (size_t i = 0; i < count; i++)
+        if (strncmp(environment[i], MARKER "=", sizeof MARKER) != 0)
+            longer[kept++] = environment[i];
     return longer;
 }
 
-/* Whether a child of ours that executes a program gains privileges, or is taken to, and so believes no marker. */
+/* Whether a child of ours that executes this program gains privileges, or is taken to, and so believes no marker. */
 static bool is_privileged(void)
 {
-    return getauxval(AT_SECURE) || getuid() != geteuid() || getgid() != getegid();
+    return getauxval(AT_SECURE) || getuid() != geteuid() || getgid() != getegid() || program_gives_privileges();
 }
 
 pid_t spawn_start(slot_id id, const struct child_bond *bond, int *outcome)
@@ -143,6 +145,9 @@ int spawn_join(slot_id *own)
         region_leave();
         return error_set(EPERM, "the family that this process was started for knows no such child");
     }
+    /* Once more: an exec that changes capabilities drops it. */
+    child_follow(&(struct child_bond){ .tie = slot->ticket->tie & CHILD_TO_THREAD,
+                                       .parent = (pid_t)(uint32_t)atomic_load(&slot->claim) });
     fcntl(memory, F_SETFD, FD_CLOEXEC);
     program_adopt(program);
     atomic_store(&spin_cpus, region->cpus);

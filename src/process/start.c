@@ -25,10 +25,12 @@ const char *brood_start_name(brood_start start)
 
 int brood_start_find(const char *name)
 {
-    for (size_t i = 1; name && i < sizeof method_names / sizeof *method_names; i++)
+    if (!name)
+        return error_set(EINVAL, "brood_start_find: name is NULL");
+    for (size_t i = 1; i < sizeof method_names / sizeof *method_names; i++)
         if (strcmp(method_names[i], name) == 0)
             return (int)i;
-    return error_set(EINVAL, "'%s' is no start method: fork, spawn and forkserver are", name ? name : "(null)");
+    return error_set(EINVAL, "'%s' is no start method: fork, spawn and forkserver are", name);
 }
 
 int start_choose(brood_start asked)
@@ -39,7 +41,7 @@ int start_choose(brood_start asked)
             return error_set(EINVAL, "brood_init: %d is no start method", (int)asked);
         atomic_store(&chosen, true);
         atomic_store(&default_method, (int)asked);
-    } else if (text) {
+    } else if (text && text[0]) {
         int found = brood_start_find(text);
         if (found < 0)
             return error_set(EINVAL, "BROOD_START_METHOD is '%s': it must be fork, spawn or forkserver", text);

@@ -43,6 +43,69 @@ static uint32_t generation_of(slot_id id)
     return (uint32_t)(id >> 32);
 }
 
+bool slot_is(const struct slot *slot, slot_id id)
+{
+    uint64_t claim = atomic_load(&slot->claim);
+    return (uint32_t)claim != 0 && claim >> 32 == generation_of(id);
+}
+
+/* ---- obituaries ---- */
+
+static struct obituary *obituary_create(uint32_t refs, int how)
+{
+    struct obituary *obituary = heap_take(sizeof *obituary, true);
+    if (obituary) {
+        atomic_store(&obituary->refs, refs);
+        atomic_store(&obituary->how, how);
+    }
+    return obituary;
+}
+
+struct obituary *obituary_write(int how)
+{
+    return obituary_create(1, how);
+}
+
+void obituary_release(struct obituary *obituary)
+{
+    if (atomic_fetch_sub(&obituary->refs, 1) == 1)
+        heap_give(obituary, NULL);
+}
+
+struct obituary *obituary_ask(slot_id id)
+{
+    struct slot *slot = slot_of(id);
+    struct obituary *known = atomic_load(&slot->obituary), *none = NULL;
+    errno = 0;
+    if (!slot_is(slot, id))
+        return NULL;
+    if (!known) {
+        struct obituary *made = obituary_create(2, OBITUARY_NONE); /* the slot's and the caller's */
+        if (!made) {
+            errno = ENOMEM;
+            return NULL;
+        }
+        if (atomic_compare_exchange_strong(&slot->obituary, &none, made))
+            return made;
+        heap_give(made, NULL);
+        known = none;
+    }
+    atomic_fetch_add(&known->refs, 1);
+    return known;
+}
+
+/* Of a slot that is about to be given back, by who has taken it for that: its process is gone. */
+static void bury(struct slot *slot)
+{
+    struct obituary *obituary = atomic_exchange(&slot->obituary, NULL);
+    if (!obituary)
+        return;
+    atomic_store(&obituary->how, atomic_load(&slot->note.how));
+    obituary_release(obituary);
+}
+
+/* ---- slots ---- */
+
 /* Whether a pid is nobody's, or a zombie's. A pid given to a stranger meanwhile counts as there: that keeps a slot. */
 static bool pid_is_gone(int32_t pid)
 {
@@ -70,8 +133,14 @@ static slot_id slot_claim(uint32_t index, bool stale)
     if (generation == 0)
         generation = 1;
     uint64_t mine = (uint64_t)generation << 32 | (uint32_t)getpid();
+    uint64_t before = claim;
     if (!atomic_compare_exchange_strong(&slot->claim, &claim, mine))
         return 0;
+    /* Its process may just have begun: it writes its pid and then looks at the claim, so one of us sees the other. */
+    if ((uint32_t)before != 0 && !slot_is_stale(slot, before)) {
+        atomic_store(&slot->claim, before);
+        return 0;
+    }
     return (uint64_t)generation << 32 | index;
 }
 
@@ -87,12 +156,16 @@ slot_id table_claim(const char *name, slot_id starter)
         return 0;
     }
     atomic_store(&table->next, (uint32_t)id + 1);
+    uint32_t top = atomic_load(&table->top);
+    while (top <= (uint32_t)id && !atomic_compare_exchange_weak(&table->top, &top, (uint32_t)id + 1))
+        continue;
     struct slot *slot = slot_of(id);
     if (shm_populate(slot, sizeof *slot) < 0) {
         table_release(id);
         errno = ENOMEM;
         return 0;
     }
+    bury(slot);
     if (slot->ticket) /* of one who was killed, and whose starter was */
         heap_give(slot->ticket, (void **)&slot->ticket);
     memset(&slot->life, 0, sizeof slot->life);
@@ -101,6 +174,9 @@ slot_id table_claim(const char *name, slot_id starter)
     atomic_store(&slot->began, 0);
     atomic_store(&slot->gate, GATE_SHUT);
     atomic_store(&slot->set_up, 0);
+    atomic_store(&slot->has_started, 0);
+    if (starter)
+        atomic_store_explicit(&slot_of(starter)->has_started, 1, memory_order_relaxed);
     slot->starter = starter;
     snprintf(slot->name, sizeof slot->name, "%s", name);
     return id;
@@ -114,9 +190,19 @@ void table_release(slot_id id)
     if (generation_of(id) != (uint32_t)(claim >> 32) || (uint32_t)claim == 0 ||
         !atomic_compare_exchange_strong(&slot->claim, &claim, mine))
         return;
+    bury(slot);
     if (slot->ticket)
         heap_give(slot->ticket, (void **)&slot->ticket);
     atomic_store(&slot->claim, (uint64_t)generation_of(id) << 32);
+}
+
+void table_sweep(void)
+{
+    for (uint32_t i = 0; i < atomic_load(&region->table->top); i++) {
+        slot_id id = (uint32_t)atomic_load(&region->table->slots[i].claim) ? slot_claim(i, true) : 0;
+        if (id)
+            table_release(id);
+    }
 }
 
 void table_name(slot_id id, char *name)
@@ -132,9 +218,14 @@ void table_begin(slot_id id)
 {
     struct slot *slot = slot_of(id);
     struct thread *self = thread_self();
-    if (atomic_load(&slot->claim) >> 32 != generation_of(id))
-        _exit(EXIT_FAILURE); /* our starter died before it wrote our pid, and the slot was given to another */
-    atomic_store(&slot->pid, getpid());
+    int32_t own = getpid(), there = 0;
+    bool written = atomic_compare_exchange_strong(&slot->pid, &there, own);
+    if ((!written && there != own) || atomic_load(&slot->claim) >> 32 != generation_of(id)) {
+        /* Our starter died before it wrote our pid, and the slot was given to another: pairs with slot_claim. */
+        if (written)
+            atomic_compare_exchange_strong(&slot->pid, &own, 0);
+        _exit(EXIT_FAILURE);
+    }
     if (latch_take(self, &slot->life, LATCH_TRY) >= 0)
         latch_hold(self, &slot->life);
     atomic_store(&wiped->slot, id);
@@ -155,6 +246,19 @@ void table_pass_gate(struct slot *slot)
         return;
     while (atomic_load(&slot->gate) != GATE_OPEN && getppid() == starter)
         futex_sleep(&slot->gate, GATE_WAITED, clock_now() + GATE_LOOK);
+}
+
+bool table_is_last(void)
+{
+    uint32_t self = (uint32_t)atomic_load(&wiped->slot);
+    for (uint32_t i = 0; i < region->table->count; i++) {
+        struct slot *slot = &region->table->slots[i];
+        uint32_t starter = (uint32_t)atomic_load(&slot->claim);
+        int32_t pid = atomic_load(&slot->pid);
+        if (i != self && starter && !pid_is_gone(pid ? pid : (int32_t)starter))
+            return false;
+    }
+    return true;
 }
 
 slot_id table_self(const char *name)

@@ -9,6 +9,7 @@
 
 #include "os/thread.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,6 +27,16 @@ struct end_note {
     char why[128];
 };
 
+/* What outlives a slot. refs: the slot's own, and one for each who asked. how: a brood_how, BROOD_RUNNING if the
+ * process said nothing before its end; written once, before the slot is given back. A block that nobody refers to is
+ * freed; a kill in between loses it. */
+struct obituary {
+    _Atomic uint32_t refs;
+    _Atomic int32_t how;
+};
+
+#define OBITUARY_NONE (-1) /* ask the slot still */
+
 /* Who writes what: `claim` by CAS of whoever takes or gives back the slot; `began` and `note` by the process; the rest
  * by its starter before it exists (pid by both, the same), and then by nobody but for two: `life` is the process' and,
  * at its death, the kernel's; `gate` is both's. */
@@ -41,8 +52,11 @@ struct slot {
     /* 0 until the child has carried out its ticket's setup; then the outcome (os/setup.h) + 1. The starter sleeps here,
      * if its ticket says that this is answered. The child's. */
     _Atomic uint32_t set_up;
-    uint64_t starter;      /* the slot_id of its starter; 0: nobody started it */
-    struct ticket *ticket; /* what it is to do: its block goes with the slot */
+    _Atomic int32_t has_started;       /* 1: it has started others; by itself */
+    struct obituary *_Atomic obituary; /* for those who want to know how it ends after the slot is another's; by CAS of
+                                        * whoever asks first */
+    uint64_t starter;                  /* the slot_id of its starter; 0: nobody started it */
+    struct ticket *ticket;             /* what it is to do: its block goes with the slot */
     char name[SLOT_NAME];
     struct end_note note;
 };
@@ -52,6 +66,7 @@ enum { GATE_OPEN, GATE_SHUT, GATE_WAITED };
 struct table {
     uint32_t count;
     _Atomic uint32_t next; /* where to look for a free slot; a hint */
+    _Atomic uint32_t top;  /* no slot from here on was ever taken; only grows */
     _Alignas(64) struct slot slots[];
 };
 
@@ -64,12 +79,27 @@ typedef uint64_t slot_id;
 
 struct slot *slot_of(slot_id id);
 
+/* Whether it is still the slot of that process. */
+bool slot_is(const struct slot *slot, slot_id id);
+
+/* A reference to the obituary of the process that the slot was taken for. NULL: it is another's by now, or, with errno
+ * ENOMEM, no memory. Nobody may give the slot back meanwhile: its reference goes with it. */
+struct obituary *obituary_ask(slot_id id);
+
+/* One that says so already. NULL: no memory. */
+struct obituary *obituary_write(int how);
+void obituary_release(struct obituary *obituary);
+
 /* Takes a slot for a process that is about to be started, by the process of slot `starter` (0: by nobody). 0 with errno
  * EAGAIN: the table is full; ENOMEM. */
 slot_id table_claim(const char *name, slot_id starter);
 
 /* Gives it back, with its ticket. Nothing, if it is someone else's by now. */
 void table_release(slot_id id);
+
+/* Gives back the slots, with their tickets, of processes that are gone and whose starters are gone too, so that nobody
+ * else will before the table is full. It looks at every slot that was ever taken. */
+void table_sweep(void);
 
 /* The name of the process the slot was taken for; "" if it is another's by now. Copied, SLOT_NAME bytes. */
 void table_name(slot_id id, char *name);
@@ -80,6 +110,9 @@ void table_begin(slot_id id);
 /* The starter's side of the gate, and the child's, which also goes on if its starter is gone. */
 void table_open_gate(struct slot *slot);
 void table_pass_gate(struct slot *slot);
+
+/* Whether no other process of the family is left, or about to be. */
+bool table_is_last(void);
 
 /* This process' slot, taken now if nobody started it (the founder, a child forked by hand). 0 as table_claim's. */
 slot_id table_self(const char *name);

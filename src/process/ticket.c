@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 extern char **environ;
@@ -126,12 +127,27 @@ int ticket_write(struct slot *slot, brood_target *target, const void *arg, size_
     fill(&packing, &plan, named ? &function : NULL, arg, size, options);
     if (!heap_take_into((void **)&slot->ticket, packing.used))
         return error_set(ENOMEM, "no memory in the region for an argument of %zu bytes", size);
+    heap_label(slot->ticket, "start of a process");
     packing = (struct packing){ .block = (char *)slot->ticket };
     fill(&packing, &plan, named ? &function : NULL, arg, size, options);
     return 0;
 }
 
 /* ---- in the child ---- */
+
+/* Makes a list of strings, in the region, this process' environment. It is copied out of the region for good: the
+ * ticket goes with the slot, and a child that was forked meanwhile may outlive that. False: no memory. */
+static bool take_environment(char *const *strings)
+{
+    struct packing packing = { 0 };
+    pack_strings(&packing, strings);
+    packing.block = mmap(NULL, packing.used, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (packing.block == MAP_FAILED)
+        return false;
+    packing.used = 0;
+    environ = (char **)(uintptr_t)pack_strings(&packing, strings);
+    return true;
+}
 
 static void answer(struct slot *slot, int outcome)
 {
@@ -161,9 +177,11 @@ void ticket_set_up(struct slot *slot, const int *arrived, int *keep, int keep_co
         if (setup.streams[i] > 0)
             setup.streams[i] = *arrived++;
     setup.from = arrived;
-    int outcome = setup_apply(&setup, keep, keep_count, false);
-    if (setup.environment)
-        environ = (char **)(uintptr_t)setup.environment; /* the region's: it stays as long as the process' slot */
+    int outcome = 0;
+    if (setup.environment && !take_environment(setup.environment)) /* before max_memory, which this would count for */
+        outcome = SETUP_OUTCOME(SETUP_ENVIRONMENT, ENOMEM);
+    if (outcome == 0)
+        outcome = setup_apply(&setup, keep, keep_count, false);
     answer(slot, outcome);
 }
 

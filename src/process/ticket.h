@@ -21,6 +21,9 @@ struct ticket {
     bool answered;  /* the child tells the outcome in its slot, and the starter waits for that */
     int32_t method; /* a brood_start, not BROOD_DEFAULT */
     int32_t inherited_default;
+    enum child_tie tie;
+    int line; /* the child's end of the pipe that ties it, as the starter has it, or -1; open across exec(2) */
+    struct shm_identity line_file;
 };
 
 /* Writes the ticket into the slot's own place for it, so that it goes with the slot. `options` are checked. 0, or

@@ -1,4 +1,4 @@
-/* region/heap.c: the region's heap: blocks of spans (region/span.h) and of whole units (region/units.h).
+/* region/heap.c: the region's heap: blocks of spans (region/span.h) and of whole units (region/run.h).
  *
  * What is true of the heap is said by single words, so every change is one store, and a process killed at any
  * instruction leaves a heap that is whole. All else is derived, for speed, and rebuilt from what is true by whoever
@@ -7,153 +7,249 @@
 #include "region/heap.h"
 
 #include "error/error.h"
+#include "os/shm.h"
+#include "region/owner.h"
 #include "region/region.h"
-#include "region/span.h"
+#include "region/run.h"
 
-#include <brood/memory.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
-void heap_lay_out(struct heap *heap, char *end)
+/* ---- laying it out ---- */
+
+/* The next `size` bytes, on a cache line of their own. */
+static void *place(char **at, size_t size)
+{
+    char *start = (char *)(((uintptr_t)*at + 63) & ~(uintptr_t)63);
+    *at = start + size;
+    return start;
+}
+
+/* With both tables, which are written to wherever a new owner or label comes up. NULL: no memory. */
+static struct ledger *lay_out_ledger(char **at, const char *end)
+{
+    size_t room = (size_t)(end - *at) / LEDGER_PART;
+    uint32_t count = room < LEDGER_MOST ? (uint32_t)room : LEDGER_MOST;
+    struct ledger *ledger = place(at, sizeof *ledger);
+    struct owner *owners = place(at, count * sizeof *owners);
+    struct label *labels = place(at, count * sizeof *labels);
+    if (shm_populate(ledger, (size_t)(*at - (char *)ledger)) < 0)
+        return NULL;
+    ledger->count = count;
+    ledger->owners = owners;
+    ledger->labels = labels;
+    return ledger;
+}
+
+int heap_lay_out(struct heap *heap, char *end, brood_heap_mode mode)
 {
     char *begin = (char *)(heap + 1);
     struct units *units = &heap->units;
-    size_t count = (size_t)(end - begin) / (UNIT + sizeof(struct span) + sizeof(uint64_t));
+    if (shm_populate(heap, sizeof *heap) < 0)
+        return -ENOMEM;
+    if (mode != BROOD_HEAP_DEFAULT && !(heap->ledger = lay_out_ledger(&begin, end)))
+        return -ENOMEM;
+    size_t tags = heap->ledger ? TAGS_PER_UNIT * sizeof *heap->ledger->tags : 0;
+    size_t count = (size_t)(end - begin) / (UNIT + sizeof(struct span) + sizeof(uint64_t) + tags);
     for (;; count--) { /* the tables' alignment may cost a unit */
         size_t words = (count + 63) / 64;
         char *at = begin;
-        units->taken = (uint64_t *)(void *)at;
-        at += words * sizeof(uint64_t);
-        units->backed = (_Atomic uint64_t *)(void *)at;
-        at += words * sizeof(uint64_t);
-        units->kinds = (_Atomic uint64_t *)(void *)at;
-        at += count * sizeof(uint64_t);
-        at += (64 - (uintptr_t)at % 64) % 64;
-        heap->spans = (struct span *)(void *)at;
-        at += count * sizeof(struct span);
+        units->taken = place(&at, words * sizeof *units->taken);
+        units->backed = place(&at, words * sizeof *units->backed);
+        units->dirty = place(&at, words * sizeof *units->dirty);
+        units->kinds = place(&at, count * sizeof *units->kinds);
+        heap->spans = place(&at, count * sizeof *heap->spans);
+        if (heap->ledger)
+            heap->ledger->tags = place(&at, count * tags);
         units->first = (char *)(((uintptr_t)at + UNIT - 1) & ~(UNIT - 1));
         if (units->first + (count << UNIT_SHIFT) <= end)
             break;
     }
     units->count = count;
+    units->keep = UNITS_KEPT;
+    heap->reports = mode == BROOD_HEAP_REPORT ? REPORT_ALWAYS : REPORT_NEVER;
+#ifdef BROOD_DEBUG_BUILD
+    if (heap->reports == REPORT_NEVER)
+        heap->reports = REPORT_IF_HEARD;
+#endif
+    return 0;
 }
 
-/* Takes a run for a large block that is not one yet; 0 or -ENOMEM. */
-static int run_take(struct thread *self, struct units *units, size_t count, size_t *unit)
+int heap_choose(brood_heap_mode *mode)
 {
-    units_lock(self, units);
-    int failed = units_take(units, count, kind_of_making(count, self->id), unit);
-    if (!failed && units_grant(units, *unit, count) < 0) {
-        units_give(units, *unit);
-        failed = -ENOMEM;
-    }
-    units_unlock(self, units);
-    return failed;
+    const char *text = getenv("BROOD_HEAP"); /* NOLINT(concurrency-mt-unsafe): brood_init's header says so */
+    if ((int)*mode < BROOD_HEAP_DEFAULT || (int)*mode > BROOD_HEAP_REPORT)
+        return error_set(EINVAL, "%d is no brood_heap_mode", (int)*mode);
+    if (*mode != BROOD_HEAP_DEFAULT || !text || !text[0])
+        return 0;
+    if (strcmp(text, "track") != 0 && strcmp(text, "report") != 0)
+        return error_set(EINVAL, "BROOD_HEAP is '%s': it must be track or report", text);
+    *mode = text[0] == 't' ? BROOD_HEAP_TRACK : BROOD_HEAP_REPORT;
+    return 0;
 }
 
-/* It is one from here on; with a place, as one step with the pointer to it. */
-static void *run_finish(struct thread *self, struct units *units, size_t unit, size_t count, void **place)
-{
-    void *block = unit_start(units, unit);
-    units_lock(self, units);
-    if (place)
-        intend(&units->intent, INTENT_TAKE, block, place);
-    atomic_store(&units->kinds[unit], kind_of_large(count));
-    if (place)
-        place_set(place, block);
-    intend_no_more(&units->intent);
-    units_unlock(self, units);
-    return block;
-}
+/* ---- blocks ---- */
 
-static void *large_take(size_t size, bool zeroed, void **place)
+static inline void *take(const struct wish *wish)
 {
     struct heap *heap = region->heap;
-    struct units *units = &heap->units;
-    struct thread *self = thread_self();
-    if (size > units->count << UNIT_SHIFT)
-        return NULL;
-    size_t count = (size + UNIT - 1) >> UNIT_SHIFT, unit;
-    if (run_take(self, units, count, &unit) < 0) {
-        spans_trim(heap);
-        if (run_take(self, units, count, &unit) < 0)
-            return NULL;
-    }
-    if (units_back(units, unit, count, zeroed) == 0) /* without the latch: this may take long */
-        return run_finish(self, units, unit, count, place);
-    units_lock(self, units);
-    units_give(units, unit);
-    units_unlock(self, units);
-    return NULL;
-}
-
-static int large_give(struct thread *self, struct heap *heap, size_t unit, void *block, void **place)
-{
-    units_lock(self, &heap->units);
-    bool whole =
-        (atomic_load(&heap->units.kinds[unit]) & 0xff) == KIND_LARGE && block == unit_start(&heap->units, unit);
-    if (whole && place) {
-        intend(&heap->units.intent, INTENT_GIVE, block, place);
-        place_set(place, NULL);
-    }
-    if (whole)
-        units_give(&heap->units, unit);
-    intend_no_more(&heap->units.intent);
-    units_unlock(self, &heap->units);
-    return whole ? 0 : -EINVAL;
+    return span_fits(wish->size, wish->step) ? span_take(heap, wish) : run_take(heap, wish);
 }
 
 void *heap_take(size_t size, bool zeroed)
 {
-    if (size > SPAN_LARGEST)
-        return large_take(size, zeroed, NULL);
-    void *block = span_take(region->heap, size, NULL);
-    return block && zeroed ? memset(block, 0, size) : block;
+    return take(&(struct wish){ .size = size, .raw = !zeroed, .tag = owner_self(region->heap) });
+}
+
+void *heap_take_copy(size_t size, const void *from, size_t length)
+{
+    return take(&(struct wish){ .size = size, .from = from, .length = length, .tag = owner_self(region->heap) });
+}
+
+void *heap_take_aligned(size_t size, size_t alignment)
+{
+    return take(&(struct wish){ .size = size, .step = alignment, .tag = owner_self(region->heap) });
 }
 
 void *heap_take_into(void **place, size_t size)
 {
-    return size <= SPAN_LARGEST ? span_take(region->heap, size, place) : large_take(size, true, place);
+    return take(&(struct wish){ .size = size, .place = place, .tag = owner_self(region->heap) });
+}
+
+void *heap_take_raw_into(void **place, size_t size)
+{
+    return take(&(struct wish){ .size = size, .place = place, .raw = true, .tag = owner_self(region->heap) });
 }
 
 void heap_settle(void)
 {
     struct thread *self = thread_self();
-    units_lock(self, &region->heap->units);
-    units_unlock(self, &region->heap->units);
+    struct units *units = &region->heap->units;
+    units_lock(self, units);
+    units_sweep(units);
+    units_unlock(self, units);
     spans_settle(region->heap);
+}
+
+/* The kind of the unit that the address lies in; KIND_FREE: it lies in none. */
+static uint64_t kind_at(const struct units *units, const void *address, size_t *unit)
+{
+    if ((uintptr_t)address - (uintptr_t)units->first >= units->count << UNIT_SHIFT)
+        return KIND_FREE;
+    *unit = unit_of(units, address);
+    if (*unit >= atomic_load_explicit(&units->top, memory_order_relaxed)) /* nor do the tables tell of it */
+        return KIND_FREE;
+    return atomic_load_explicit(&units->kinds[*unit], memory_order_relaxed);
 }
 
 int heap_give(void *block, void **place)
 {
     struct heap *heap = region->heap;
-    if ((char *)block < heap->units.first || (char *)block >= unit_start(&heap->units, heap->units.count))
-        return -EINVAL;
-    size_t unit = unit_of(&heap->units, block);
-    uint64_t kind = atomic_load_explicit(&heap->units.kinds[unit], memory_order_relaxed);
-    if ((kind & 0xff) == KIND_SPAN)
-        return span_give(heap, unit, kind, block, place);
-    return (kind & 0xff) == KIND_LARGE ? large_give(thread_self(), heap, unit, block, place) : -EINVAL;
+    size_t unit;
+    uint64_t kind = kind_at(&heap->units, block, &unit);
+    if ((kind & 0xff) == KIND_LARGE)
+        return run_give(heap, unit, block, place);
+    int given = (kind & 0xff) == KIND_SPAN ? span_give(heap, unit, kind, block, place) : -EINVAL;
+    if (given > 0 && units_are_many(&heap->units))
+        units_tidy(thread_self(), &heap->units, heap->units.keep);
+    return given < 0 ? given : 0;
 }
 
-int brood_heap_stat(brood_heap_stats *stats)
+/* Where a block is, and how large; 0: none that is handed out starts there. */
+struct site {
+    size_t unit, size;
+    unsigned index;
+    bool small;
+};
+
+static size_t site_find(const struct heap *heap, const void *block, struct site *site)
+{
+    uint64_t kind = kind_at(&heap->units, block, &site->unit);
+    site->small = (kind & 0xff) == KIND_SPAN;
+    site->size = site->index = 0;
+    if (site->small)
+        site->size = span_block(heap, site->unit, kind, block, &site->index);
+    else if ((kind & 0xff) == KIND_LARGE && block == unit_start(&heap->units, site->unit))
+        site->size = kind_units(kind) << UNIT_SHIFT;
+    return site->size;
+}
+
+size_t heap_size(const void *block)
+{
+    struct site site;
+    return site_find(region->heap, block, &site);
+}
+
+/* Into a new block. */
+static int move(void **block, const struct site *old, size_t size)
+{
+    struct heap *heap = region->heap;
+    struct site site;
+    void *moved = heap_take_copy(size, *block, size < old->size ? size : old->size);
+    if (!moved)
+        return -ENOMEM;
+    if (site_find(heap, moved, &site))
+        owner_move(heap, old->unit, old->index, site.unit, site.index);
+    if (heap_give(*block, NULL) < 0) { /* somebody freed it meanwhile */
+        heap_give(moved, NULL);
+        return -EINVAL;
+    }
+    *block = moved;
+    return 0;
+}
+
+int heap_resize(void **block, size_t size)
+{
+    struct heap *heap = region->heap;
+    struct site site;
+    if (!site_find(heap, *block, &site))
+        return -EINVAL;
+    bool fits = size <= site.size;
+    bool wasteful = fits && site.small && size < site.size / 2 && site.size > 64;
+    if (!site.small && size > SPAN_LARGEST) {
+        int failed = run_resize(heap, site.unit, *block, size);
+        return failed == -ENOMEM ? move(block, &site, size) : failed;
+    }
+    if (!fits || wasteful || !site.small) {
+        int failed = move(block, &site, size);
+        if (failed != -ENOMEM || !fits)
+            return failed;
+        if (!site.small) /* no memory for a small one: one unit of it stays */
+            return run_resize(heap, site.unit, *block, size);
+    }
+    memset((char *)*block + size, 0, site.size - size);
+    return 0;
+}
+
+/* ---- the rest of memory.h that is no block ---- */
+
+bool heap_tracks(void)
+{
+    return region->heap->ledger;
+}
+
+void heap_label(void *block, const char *label)
+{
+    struct heap *heap = region->heap;
+    struct site site;
+    if (heap->ledger && site_find(heap, block, &site))
+        owner_label(heap, site.unit, site.index, label);
+}
+
+int brood_heap_trim(void)
 {
     if (region_enter() < 0)
         return -EINVAL;
-    if (!stats)
-        return error_set(EINVAL, "brood_heap_stat: stats is NULL");
-    const struct heap *heap = region->heap;
-    *stats = (brood_heap_stats){ .limit = region->size };
-    for (size_t unit = 0; unit < heap->units.top; unit++) {
-        uint64_t kind = atomic_load(&heap->units.kinds[unit]);
-        size_t size = kind_units(kind) << UNIT_SHIFT;
-        unsigned used = (kind & 0xff) == KIND_LARGE;
-        if ((kind & 0xff) == KIND_SPAN)
-            used = span_used(&heap->spans[unit], kind, &size);
-        stats->blocks += used;
-        stats->used += used * size;
-        stats->backed += unit_backed(&heap->units, unit) ? UNIT : 0;
-    }
+    struct heap *heap = region->heap;
+    struct thread *self = thread_self();
+    heap_settle();
+    spans_trim(heap);
+    units_tidy(self, &heap->units, 0);
+    units_lock(self, &heap->units);
+    heap->units.keep = UNITS_KEPT; /* and what is wanted again teaches nothing: it was the program's own wish */
+    heap->units.discarded = 0;
+    units_unlock(self, &heap->units);
     return 0;
 }
 
@@ -166,5 +262,7 @@ int brood_heap_check(void)
     units_lock(self, &heap->units);
     int result = units_check(&heap->units);
     units_unlock(self, &heap->units);
-    return result < 0 ? result : spans_check(heap);
+    if (result == 0)
+        result = spans_check(heap);
+    return result < 0 || !heap->ledger ? result : owners_check(heap);
 }

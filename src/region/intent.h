@@ -2,6 +2,8 @@
  *
  * Whoever is about to change both leaves an intent beside the latch it holds. If it dies in the middle, whoever
  * inherits the latch sees from the pointer whether the change had happened, and if not takes the block's half back.
+ * Without a place to look at, a block being handed out is nobody's as long as the intent stands: its taker, which had
+ * the latch still, has not told anyone.
  */
 #ifndef REGION_INTENT_H
 #define REGION_INTENT_H
@@ -33,18 +35,21 @@ static inline void intend_no_more(struct intent *intent)
     atomic_signal_fence(memory_order_seq_cst);
 }
 
+/* Release: pairs with the acquire of whoever follows the pointer without a lock, as readers of an rwlock do. */
 static inline void place_set(void **place, void *block)
 {
     atomic_signal_fence(memory_order_seq_cst);
-    *(void *volatile *)place = block;
+    __atomic_store_n(place, block, __ATOMIC_RELEASE);
     atomic_signal_fence(memory_order_seq_cst);
 }
 
-/* Whether the block is nobody's: the change of the two had begun and the pointer does not lead to the block, be it not
- * yet (a take) or not any more (a give). */
+/* Whether the block is nobody's: the change of the two had begun and no pointer leads to the block, be it not yet (a
+ * take) or not any more (a give). */
 static inline bool intent_orphans(const struct intent *intent)
 {
-    return intent->work != INTENT_NONE && *(void *volatile *)intent->place != intent->block;
+    if (intent->work == INTENT_NONE)
+        return false;
+    return !intent->place || *(void *volatile *)intent->place != intent->block;
 }
 
 #endif

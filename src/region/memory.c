@@ -33,6 +33,48 @@ void *brood_alloc_array(size_t count, size_t size)
     return brood_alloc(bytes);
 }
 
+void *brood_alloc_aligned(size_t size, size_t alignment)
+{
+    if (region_enter() < 0)
+        return NULL;
+    if (alignment == 0 || (alignment & (alignment - 1)) != 0) {
+        error_set(EINVAL, "brood_alloc_aligned: %zu is no power of two", alignment);
+        return NULL;
+    }
+    void *block = heap_take_aligned(size, alignment);
+    return block ? block : no_memory(size);
+}
+
+/* A pointer that no block starts at. */
+static int refuse(const char *call, const void *block)
+{
+    return error_set(EINVAL, "%s: no block that is handed out begins at %p", call, block);
+}
+
+void *brood_realloc(void *block, size_t size)
+{
+    if (!block)
+        return brood_alloc(size);
+    if (region_enter() < 0)
+        return NULL;
+    int failed = heap_resize(&block, size);
+    if (failed == -ENOMEM)
+        return no_memory(size);
+    if (failed < 0)
+        refuse("brood_realloc", block);
+    return failed < 0 ? NULL : block;
+}
+
+size_t brood_block_size(const void *block)
+{
+    if (region_enter() < 0)
+        return 0;
+    size_t size = heap_size(block);
+    if (size == 0)
+        refuse("brood_block_size", block);
+    return size;
+}
+
 char *brood_strdup(const char *text)
 {
     if (region_enter() < 0)
@@ -42,14 +84,14 @@ char *brood_strdup(const char *text)
         return NULL;
     }
     size_t size = strlen(text) + 1;
-    char *copy = heap_take(size, false);
-    return copy ? memcpy(copy, text, size) : no_memory(size);
+    char *copy = heap_take_copy(size, text, size);
+    return copy ? copy : no_memory(size);
 }
 
 static void give(const char *call, void *block, void **place)
 {
     if (block && heap_give(block, place) < 0)
-        error_set(EINVAL, "%s: no block that is handed out begins at %p", call, block);
+        refuse(call, block);
 }
 
 void brood_free(void *block)
@@ -84,4 +126,16 @@ void brood_free_from(void *place)
 int brood_contains(const void *address)
 {
     return region_contains(address);
+}
+
+int brood_heap_label(void *block, const char *label)
+{
+    if (region_enter() < 0)
+        return -EINVAL;
+    if (!label)
+        return error_set(EINVAL, "brood_heap_label: label is NULL");
+    if (heap_size(block) == 0)
+        return refuse("brood_heap_label", block);
+    heap_label(block, label);
+    return 0;
 }

@@ -2,6 +2,7 @@
 #include "region/region.h"
 
 #include "error/error.h"
+#include "os/limits.h"
 #include "region/heap.h"
 
 #include <errno.h>
@@ -11,7 +12,7 @@
 #include <unistd.h>
 
 /* The last digits change with the layout: a child with another libbrood (upgraded meanwhile) refuses the region. */
-#define REGION_MAGIC (UINT64_C(0x42524f4f44) << 24 | 1)
+#define REGION_MAGIC (UINT64_C(0x42524f4f44) << 24 | 3)
 
 struct region *region;
 
@@ -24,44 +25,76 @@ static size_t aligned(size_t offset, size_t grain)
     return (offset + grain - 1) / grain * grain;
 }
 
+/* No region of that size: -errno with a sentence, which names the limit of this process that is in the way. */
+static int refuse(const char *what, size_t size, const char *limit, uint64_t value, int failed)
+{
+    if (failed == -ENOMEM && value != UINT64_MAX)
+        return error_set(ENOMEM, "%s the region of %zu bytes: %s is %llu", what, size, limit,
+                         (unsigned long long)value);
+    return error_set(-failed, "%s the region of %zu bytes: %s", what, size, strerror(-failed));
+}
+
+static int no_file(size_t size, int failed)
+{
+    uint64_t limit = limits_on_file();
+    if (failed == -ENOSYS)
+        return error_set(ENOSYS, "the kernel refuses memfd_create: %s", strerror(ENOSYS));
+    return refuse(failed == -EMFILE || failed == -ENFILE ? "no descriptor is free for" : "no memory object for", size,
+                  "RLIMIT_FSIZE", limit < size ? limit : UINT64_MAX, failed);
+}
+
+static int no_beginning(size_t size, int failed)
+{
+    return error_set(-failed, "no memory for the region's first %zu bytes: %s", size, strerror(-failed));
+}
+
 static struct region *map_new(int fd, size_t size, size_t populated)
 {
     int failed = 0;
     struct region *found = shm_map(fd, size, NULL, &failed);
-    if (found && (shm_populate(found, populated) < 0 || (failed = shm_identify(fd, &region_identity)) < 0)) {
-        munmap(found, size);
-        found = NULL;
-        failed = failed ? failed : -ENOMEM;
+    if (!found) {
+        refuse("no room to map", size, "RLIMIT_AS", limits_on_space(), failed);
+        return NULL;
     }
-    if (!found)
-        error_set(-failed, "the region of %zu bytes cannot be mapped: %s", size, strerror(-failed));
+    if (shm_populate(found, populated) < 0 || (failed = shm_identify(fd, &region_identity)) < 0) {
+        munmap(found, size);
+        no_beginning(populated, failed ? failed : -ENOMEM);
+        return NULL;
+    }
     return found;
 }
 
-struct region *region_found(size_t size, size_t table_size)
+/* Everything up to the heap's tables of units is there from the beginning: of the family's table any slot may be wanted
+ * where nobody can be refused. */
+struct region *region_found(size_t size, size_t table_size, brood_heap_mode mode)
 {
     size = aligned(size, REGION_GRAIN);
-    int fd = shm_create(size);
+    int fd = shm_create(size), failed;
     if (fd < 0) {
-        error_set(-fd, fd == -ENOSYS ? "the kernel refuses memfd_create: %s" : "no memory object for the region: %s",
-                  strerror(-fd));
+        no_file(size, fd);
         return NULL;
     }
     size_t table_at = aligned(sizeof(struct region), 64);
     size_t heap_at = aligned(table_at + table_size, 64);
-    struct region *found = map_new(fd, size, table_at);
+    struct region *found = map_new(fd, size, heap_at);
+    if (found) {
+        *found = (struct region){ .magic = REGION_MAGIC,
+                                  .base = (uintptr_t)found,
+                                  .size = size,
+                                  .table = (struct table *)(void *)((char *)found + table_at),
+                                  .heap = (struct heap *)(void *)((char *)found + heap_at) };
+        if ((failed = heap_lay_out(found->heap, (char *)found + size, mode)) < 0) {
+            munmap(found, size);
+            no_beginning(heap_at, failed);
+            found = NULL;
+        }
+    }
     if (!found) {
-        int failed = errno;
+        failed = errno;
         close(fd);
         errno = failed;
         return NULL;
     }
-    *found = (struct region){ .magic = REGION_MAGIC,
-                              .base = (uintptr_t)found,
-                              .size = size,
-                              .table = (struct table *)(void *)((char *)found + table_at),
-                              .heap = (struct heap *)(void *)((char *)found + heap_at) };
-    heap_lay_out(found->heap, (char *)found + size);
     region_fd = fd;
     return found;
 }

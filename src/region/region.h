@@ -8,6 +8,7 @@
 
 #include "os/shm.h"
 
+#include <brood/memory.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -15,18 +16,21 @@
 
 #define REGION_LEAST ((size_t)1 << 20)
 #define REGION_MOST ((size_t)1 << 42) /* more than there is address space for */
+#define REGION_WAITERS 4096           /* bytes */
 #define REGION_GRAIN ((size_t)1 << 16)
 
 struct heap;
 struct table;
 
-/* At the region's base; written by the founder before anyone else can see it, read only afterwards. */
+/* At the region's base; written by the founder before anyone else can see it, and but for `waiters` read only
+ * afterwards. */
 struct region {
     uint64_t magic;      /* REGION_MAGIC: also the layout's version */
     uint64_t base, size; /* where every process maps it, and its bytes */
     struct table *table; /* the family's processes */
     struct heap *heap;
     int cpus; /* that its processes may spin on: 1, where a quota would pay for it; the founder's finding */
+    _Alignas(64) unsigned char waiters[REGION_WAITERS]; /* sync/waiter.c: zeroes at first, and then its own */
 };
 
 /* NULL until this process is in a family. */
@@ -34,7 +38,7 @@ extern struct region *region;
 
 /* Founds one: maps it, keeps `table_size` bytes for the table, lays out the heap. NULL with errno and a sentence.
  * Nobody else sees it before region_publish. */
-struct region *region_found(size_t size, size_t table_size);
+struct region *region_found(size_t size, size_t table_size, brood_heap_mode mode);
 void region_publish(struct region *found);
 
 /* Whether this process is in a family, asked while another thread may be founding it. */

@@ -3,6 +3,7 @@
 
 #include "error/error.h"
 #include "os/shm.h"
+#include "region/owner.h"
 
 #include <errno.h>
 #include <string.h>
@@ -31,6 +32,20 @@ static const struct {
     CLASS(10240), CLASS(12288), CLASS(14336), CLASS(16384), CLASS(20480), CLASS(24576), CLASS(28672), CLASS(32768),
 };
 #undef CLASS
+
+/* Of the smallest blocks that hold `size` bytes and, all of them, lie at multiples of `step`; SPAN_CLASSES: none do. */
+static unsigned class_aligned(size_t size, size_t step)
+{
+    unsigned rank = class_of(size);
+    while (rank < SPAN_CLASSES && classes[rank].size % step)
+        rank++;
+    return rank;
+}
+
+bool span_fits_at(size_t size, size_t step)
+{
+    return class_aligned(size, step) < SPAN_CLASSES;
+}
 
 static unsigned class_blocks(unsigned rank)
 {
@@ -96,7 +111,8 @@ static void span_unlink(struct heap *heap, struct arena *arena, unsigned rank, c
 
 /* Gives a unit of the latched arena back. The arena is held through the list meanwhile: one word only can be pending.
  * */
-static void arena_give_unit(struct thread *self, struct heap *heap, struct arena *arena, size_t unit)
+static __attribute__((noinline)) void arena_give_unit(struct thread *self, struct heap *heap, struct arena *arena,
+                                                      size_t unit)
 {
     latch_hold(self, &arena->latch);
     units_lock(self, &heap->units);
@@ -105,8 +121,8 @@ static void arena_give_unit(struct thread *self, struct heap *heap, struct arena
     latch_unhold(self, &arena->latch);
 }
 
-/* After a death: the intent, then all that is derived. A span whose maker died before it had pages goes back. */
-static void arena_mend(struct thread *self, struct heap *heap, struct arena *arena)
+/* After a death: the intent, then all that is derived. */
+static __attribute__((noinline)) void arena_mend(struct heap *heap, struct arena *arena)
 {
     if (intent_orphans(&arena->intent)) {
         size_t offset = (size_t)((char *)arena->intent.block - heap->units.first);
@@ -122,10 +138,6 @@ static void arena_mend(struct thread *self, struct heap *heap, struct arena *are
         unsigned rank = (unsigned)(kind >> 8 & 0xff);
         if (kind != kind_of_span(rank, (unsigned)(arena - heap->arenas)))
             continue;
-        if (!unit_backed(&heap->units, unit)) {
-            arena_give_unit(self, heap, arena, unit);
-            continue;
-        }
         struct span *span = &heap->spans[unit];
         span->free = class_blocks(rank) - bits_count(span, rank);
         span->cursor = 0;
@@ -134,44 +146,69 @@ static void arena_mend(struct thread *self, struct heap *heap, struct arena *are
     }
 }
 
-/* Locks the arena this thread used last, or one that is free, or waits for it. */
-static struct arena *arena_lock_any(struct thread *self, struct heap *heap)
+/* Locks one that is free, or waits for the one this thread used last. */
+static __attribute__((noinline)) struct arena *arena_lock_other(struct thread *self, struct heap *heap)
 {
     for (unsigned tries = 0;; tries++) {
         unsigned number = (self->arena + tries) % ARENAS;
         struct arena *arena = &heap->arenas[number];
-        int taken = latch_take(self, &arena->latch, tries < ARENAS ? LATCH_TRY : CLOCK_NEVER);
+        int taken = latch_take_light(self, &arena->latch, tries < ARENAS ? LATCH_TRY : CLOCK_NEVER);
         if (taken < 0)
             continue;
         if (taken == LATCH_INHERITED)
-            arena_mend(self, heap, arena);
+            arena_mend(heap, arena);
         if (tries)
             self->arena = number;
         return arena;
     }
 }
 
-static void arena_lock(struct thread *self, struct heap *heap, struct arena *arena)
+/* Locks the arena this thread used last, if it is free, else another. */
+static inline struct arena *arena_lock_any(struct thread *self, struct heap *heap)
 {
-    if (latch_take(self, &arena->latch, CLOCK_NEVER) == LATCH_INHERITED)
-        arena_mend(self, heap, arena);
+    struct arena *arena = &heap->arenas[self->arena % ARENAS];
+    int taken = latch_take_light(self, &arena->latch, LATCH_TRY);
+    if (taken < 0)
+        return arena_lock_other(self, heap);
+    if (taken == LATCH_INHERITED)
+        arena_mend(heap, arena);
+    return arena;
 }
 
-/* A fresh span for the locked arena: its index + 1, or 0 without memory. Killed after units_take, the arena's heir
- * finds the span by its kind. */
-static uint32_t arena_grow(struct thread *self, struct heap *heap, struct arena *arena, unsigned rank)
+static inline void arena_lock(struct thread *self, struct heap *heap, struct arena *arena)
+{
+    if (latch_take_light(self, &arena->latch, CLOCK_NEVER) == LATCH_INHERITED)
+        arena_mend(heap, arena);
+}
+
+/* All that a span is made of: its entry, its blocks' tags, its memory. 0 or -ENOMEM. */
+static int span_back(struct thread *self, struct heap *heap, size_t unit, unsigned rank)
+{
+    if (shm_populate(&heap->spans[unit], sizeof *heap->spans) < 0)
+        return -ENOMEM;
+    int failed = owner_room(heap, unit, class_blocks(rank));
+    return failed ? failed : units_back(self, &heap->units, unit, 1, false);
+}
+
+/* A fresh span for the locked arena: its index + 1, or 0 without memory. It is one when all of it is there: killed
+ * before, we leave a unit whose maker is gone; after, the arena's heir finds the span by its kind. */
+static __attribute__((noinline)) uint32_t arena_grow(struct thread *self, struct heap *heap, struct arena *arena,
+                                                     unsigned rank)
 {
     size_t unit;
     latch_hold(self, &arena->latch);
     units_lock(self, &heap->units);
-    int failed = units_take(&heap->units, 1, kind_of_span(rank, (unsigned)(arena - heap->arenas)), &unit);
-    if (!failed &&
-        (units_grant(&heap->units, unit, 1) < 0 || shm_populate(&heap->spans[unit], sizeof *heap->spans) < 0 ||
-         units_back(&heap->units, unit, 1, false) < 0)) {
-        units_give(&heap->units, unit);
-        failed = -ENOMEM;
-    }
+    int failed = units_take(&heap->units, 1, 1, kind_of_making(1, self->id), &unit);
     units_unlock(self, &heap->units);
+    if (!failed) {
+        failed = span_back(self, heap, unit, rank);
+        units_lock(self, &heap->units);
+        if (failed)
+            units_give(&heap->units, unit);
+        else
+            units_make(&heap->units, unit, kind_of_span(rank, (unsigned)(arena - heap->arenas)));
+        units_unlock(self, &heap->units);
+    }
     latch_unhold(self, &arena->latch);
     if (failed)
         return 0;
@@ -183,10 +220,10 @@ static uint32_t arena_grow(struct thread *self, struct heap *heap, struct arena 
 }
 
 /* A block of that class from the locked arena; NULL: there is none, and, with `grow`, no unit for a new span. */
-static void *take_from(struct thread *self, struct heap *heap, struct arena *arena, size_t size, void **place,
-                       bool grow)
+static inline void *take_from(struct thread *self, struct heap *heap, struct arena *arena, const struct wish *wish,
+                              bool grow)
 {
-    unsigned rank = class_of(size);
+    unsigned rank = wish->step ? class_aligned(wish->size, wish->step) : class_of(wish->size);
     uint32_t link = arena->partial[rank];
     if (!link && grow)
         link = arena_grow(self, heap, arena, rank);
@@ -200,17 +237,15 @@ static void *take_from(struct thread *self, struct heap *heap, struct arena *are
     span->cursor = word;
     unsigned bit = (unsigned)__builtin_ctzll(~bits);
     char *block = unit_start(&heap->units, link - 1) + (size_t)(word * 64 + bit) * classes[rank].size;
-    if (place) {
-        memset(block, 0, size);
-        intend(&arena->intent, INTENT_TAKE, block, place);
-    }
+    wish_fill(wish, block, classes[rank].size); /* before it is anybody's: killed in there we lose nothing */
+    owner_write(heap, link - 1, word * 64 + bit, wish->tag);
+    intend(&arena->intent, INTENT_TAKE, block, wish->place);
     bits_store(span, word, bits | UINT64_C(1) << bit);
-    if (place) {
-        place_set(place, block);
-        intend_no_more(&arena->intent);
-    }
     if (--span->free == 0)
         span_unlink(heap, arena, rank, span);
+    if (wish->place)
+        place_set(wish->place, block);
+    intend_no_more(&arena->intent);
     return block;
 }
 
@@ -228,28 +263,31 @@ static void arena_trim(struct thread *self, struct heap *heap, struct arena *are
         }
 }
 
-/* The region is full for this thread's arena: others may have a block, or units to give back. */
-static void *take_from_any(struct thread *self, struct heap *heap, size_t size, void **place)
+/* The region is full for this thread's arena: others may have a block, or units to give back. If not, idle memory goes
+ * back to the system, which may have refused us as much for a unit without any. */
+static __attribute__((noinline)) void *take_from_any(struct thread *self, struct heap *heap, const struct wish *wish)
 {
     void *block = NULL;
     for (unsigned i = 0; i < 2 * ARENAS && !block; i++) {
         struct arena *arena = &heap->arenas[(self->arena + i) % ARENAS];
+        if (i == ARENAS)
+            units_tidy(self, &heap->units, 0);
         arena_lock(self, heap, arena);
-        block = take_from(self, heap, arena, size, place, i >= ARENAS);
+        block = take_from(self, heap, arena, wish, i >= ARENAS);
         if (!block)
             arena_trim(self, heap, arena);
-        latch_drop(self, &arena->latch);
+        latch_drop_light(self, &arena->latch);
     }
     return block;
 }
 
-void *span_take(struct heap *heap, size_t size, void **place)
+void *span_take(struct heap *heap, const struct wish *wish)
 {
     struct thread *self = thread_self();
     struct arena *arena = arena_lock_any(self, heap);
-    void *block = take_from(self, heap, arena, size, place, true);
-    latch_drop(self, &arena->latch);
-    return block ? block : take_from_any(self, heap, size, place);
+    void *block = take_from(self, heap, arena, wish, true);
+    latch_drop_light(self, &arena->latch);
+    return block ? block : take_from_any(self, heap, wish);
 }
 
 void spans_settle(struct heap *heap)
@@ -257,7 +295,7 @@ void spans_settle(struct heap *heap)
     struct thread *self = thread_self();
     for (unsigned i = 0; i < ARENAS; i++) {
         arena_lock(self, heap, &heap->arenas[i]);
-        latch_drop(self, &heap->arenas[i].latch);
+        latch_drop_light(self, &heap->arenas[i].latch);
     }
 }
 
@@ -267,8 +305,16 @@ void spans_trim(struct heap *heap)
     for (unsigned i = 0; i < ARENAS; i++) {
         arena_lock(self, heap, &heap->arenas[i]);
         arena_trim(self, heap, &heap->arenas[i]);
-        latch_drop(self, &heap->arenas[i].latch);
+        latch_drop_light(self, &heap->arenas[i].latch);
     }
+}
+
+/* Which block of a span of that class starts there; UINT32_MAX: none. */
+static unsigned block_index(const struct heap *heap, size_t unit, unsigned rank, const void *block)
+{
+    size_t offset = (size_t)((const char *)block - unit_start(&heap->units, unit));
+    unsigned index = class_index(rank, offset);
+    return (size_t)index * classes[rank].size == offset ? index : UINT32_MAX;
 }
 
 int span_give(struct heap *heap, size_t unit, uint64_t kind, void *block, void **place)
@@ -277,14 +323,14 @@ int span_give(struct heap *heap, size_t unit, uint64_t kind, void *block, void *
     struct arena *arena = &heap->arenas[kind >> 16 & 0xff];
     unsigned rank = (unsigned)(kind >> 8 & 0xff);
     struct span *span = &heap->spans[unit];
-    size_t offset = (size_t)((char *)block - unit_start(&heap->units, unit));
-    unsigned index = class_index(rank, offset);
-    if ((size_t)index * classes[rank].size != offset || index >= class_blocks(rank))
+    int gave = 0;
+    unsigned index = block_index(heap, unit, rank, block);
+    if (index >= class_blocks(rank))
         return -EINVAL;
     arena_lock(self, heap, arena);
     uint64_t bits = bits_load(span, index / 64), bit = UINT64_C(1) << index % 64;
     if (atomic_load_explicit(&heap->units.kinds[unit], memory_order_relaxed) != kind || !(bits & bit)) {
-        latch_drop(self, &arena->latch);
+        latch_drop_light(self, &arena->latch);
         return -EINVAL;
     }
     if (place) {
@@ -302,12 +348,25 @@ int span_give(struct heap *heap, size_t unit, uint64_t kind, void *block, void *
     if (span->free == class_blocks(rank) && (span->next || span->prev)) {
         span_unlink(heap, arena, rank, span);
         arena_give_unit(self, heap, arena, unit);
+        gave = 1;
     }
-    latch_drop(self, &arena->latch);
-    return 0;
+    latch_drop_light(self, &arena->latch);
+    return gave;
+}
+
+size_t span_block(const struct heap *heap, size_t unit, uint64_t kind, const void *block, unsigned *index)
+{
+    unsigned rank = (unsigned)(kind >> 8 & 0xff);
+    *index = block_index(heap, unit, rank, block);
+    return *index < class_blocks(rank) && bits_has(&heap->spans[unit], *index) ? classes[rank].size : 0;
 }
 
 /* ---- looking at it ---- */
+
+bool span_has(const struct span *span, unsigned block)
+{
+    return bits_has(span, block);
+}
 
 unsigned span_used(const struct span *span, uint64_t kind, size_t *size)
 {
@@ -329,6 +388,8 @@ static int arena_check(const struct heap *heap, const struct arena *arena)
         if (rank >= SPAN_CLASSES || kind != kind_of_span(rank, number))
             return error_set(EUCLEAN, "heap: unit %zu has the impossible kind %#llx", unit, (unsigned long long)kind);
         const struct span *span = &heap->spans[unit];
+        if (!unit_backed(&heap->units, unit))
+            return error_set(EUCLEAN, "heap: unit %zu has blocks and no memory", unit);
         if (span->free != class_blocks(rank) - bits_count(span, rank))
             return error_set(EUCLEAN, "heap: unit %zu counts %u free blocks of %u and has %u in use", unit, span->free,
                              class_blocks(rank), bits_count(span, rank));
@@ -351,6 +412,8 @@ static int arena_check(const struct heap *heap, const struct arena *arena)
     }
     if (listed != with_room)
         return error_set(EUCLEAN, "heap: arena %u lists %zu of %zu units with room", number, listed, with_room);
+    if (arena->intent.work != INTENT_NONE)
+        return error_set(EUCLEAN, "heap: a change of arena %u is left unfinished", number);
     return 0;
 }
 
@@ -361,7 +424,7 @@ int spans_check(struct heap *heap)
     for (unsigned i = 0; i < ARENAS && result == 0; i++) {
         arena_lock(self, heap, &heap->arenas[i]);
         result = arena_check(heap, &heap->arenas[i]);
-        latch_drop(self, &heap->arenas[i].latch);
+        latch_drop_light(self, &heap->arenas[i].latch);
     }
     return result;
 }

@@ -9,6 +9,7 @@
 #define REGION_SPAN_H
 
 #include "region/units.h"
+#include "region/wish.h"
 
 #define SPAN_CLASSES 40
 #define SPAN_LARGEST ((size_t)32768) /* bytes of a block */
@@ -30,18 +31,34 @@ struct arena {
     uint32_t partial[SPAN_CLASSES]; /* spans with free blocks: unit + 1, or 0; derived */
 };
 
+struct ledger;
+
 struct heap {
     struct units units;
-    struct span *spans; /* one a unit */
+    struct span *spans;    /* one a unit */
+    struct ledger *ledger; /* region/owner.h; NULL: nothing is tracked */
+    int reports;           /* what is left in the end is told: REPORT_... */
     struct arena arenas[ARENAS];
 };
 
-/* A block of up to SPAN_LARGEST bytes, or NULL: no memory. With a place, zeroed and *place set to it, as one step. */
-void *span_take(struct heap *heap, size_t size, void **place);
+enum { REPORT_NEVER, REPORT_IF_HEARD, REPORT_ALWAYS };
+
+/* Whether spans have such blocks. */
+bool span_fits_at(size_t size, size_t step);
+static inline bool span_fits(size_t size, size_t step)
+{
+    return size <= SPAN_LARGEST && (!step || span_fits_at(size, step));
+}
+
+/* One of them, or NULL: no memory. */
+void *span_take(struct heap *heap, const struct wish *wish);
 
 /* Gives a block of the span `unit`, of that kind, back; with a place, *place becomes NULL as one step with it.
- * 0, or -EINVAL: no block that is handed out starts there. */
+ * 0; 1: and a unit with it; -EINVAL: no block that is handed out starts there. */
 int span_give(struct heap *heap, size_t unit, uint64_t kind, void *block, void **place);
+
+/* The bytes of the block that starts there and is handed out, and which one of its span it is; 0: none does. */
+size_t span_block(const struct heap *heap, size_t unit, uint64_t kind, const void *block, unsigned *index);
 
 /* Takes and drops each arena's latch, so that what the dead had begun is mended. */
 void spans_settle(struct heap *heap);
@@ -51,6 +68,9 @@ void spans_trim(struct heap *heap);
 
 /* Blocks of a span that are handed out, and the bytes of each. */
 unsigned span_used(const struct span *span, uint64_t kind, size_t *size);
+
+/* Whether that one is. */
+bool span_has(const struct span *span, unsigned block);
 
 /* Takes each arena's latch in turn. 0, or -EUCLEAN with a sentence. */
 int spans_check(struct heap *heap);
