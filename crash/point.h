@@ -84,7 +84,8 @@ struct operation {
     bool mortal;                      /* its path ends with the victim's own end */
 };
 
-extern const struct operation lock_operations[], heap_operations[], resize_operations[], pool_operations[],
+extern const struct operation lock_operations[], semaphore_operations[], event_operations[], condition_operations[],
+    barrier_operations[], rwlock_operations[], heap_operations[], resize_operations[], pool_operations[],
     process_operations[];
 
 /* The lab's argument when brood has started it as a child. */

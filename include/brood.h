@@ -16,7 +16,10 @@
 #ifndef BROOD_H
 #define BROOD_H
 
+#include <brood/barrier.h>
+#include <brood/condition.h>
 #include <brood/end.h>
+#include <brood/event.h>
 #include <brood/family.h>
 #include <brood/lock.h>
 #include <brood/log.h>
@@ -24,6 +27,8 @@
 #include <brood/pool.h>
 #include <brood/process.h>
 #include <brood/result.h>
+#include <brood/rwlock.h>
+#include <brood/semaphore.h>
 #include <brood/start.h>
 #include <brood/waiter.h>
 
