@@ -29,4 +29,6 @@ unsigned storm_below(unsigned limit);
 /* The time between two kills. */
 void storm_gap(void);
 
+void storm_over_sync(struct storm *storm);
+
 #endif

@@ -16,6 +16,7 @@
 #ifndef BROOD_H
 #define BROOD_H
 
+#include <brood/array.h>
 #include <brood/barrier.h>
 #include <brood/condition.h>
 #include <brood/end.h>
@@ -30,6 +31,8 @@
 #include <brood/rwlock.h>
 #include <brood/semaphore.h>
 #include <brood/start.h>
+#include <brood/type.h>
+#include <brood/value.h>
 #include <brood/waiter.h>
 
 #endif

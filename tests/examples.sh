@@ -25,10 +25,28 @@ status 0." ] && [ ! -s "$errors" ]; then
     rm -f "$errors"
 }
 
+# expect_counter METHOD: without the lock any number may get lost, with it and by adding none.
+expect_counter()
+{
+    output=$(timeout 120 "$build/examples/counter" "$1" 2>&1; echo "status $?.")
+    if [ "$(echo "$output" | sed '1s/: [0-9]* of/: some of/')" = "no lock: some of 10000000 lost
+lock: 0 of 10000000 lost
+brood_value_add: 0 of 10000000 lost
+status 0." ]; then
+        echo "ok counter $1 ($(echo "$output" | head -n 1))"
+        passed=$((passed + 1))
+    else
+        echo "FAILED counter $1: it printed '$output'"
+        failed=$((failed + 1))
+    fi
+}
+
 list='child: killed by SIGKILL (9)
 3 2 1 count 3, last 1'
 for method in fork spawn forkserver; do
     expect locks 10 $method
+    expect shared_memory 3.14 $method
+    expect_counter $method
     expect pool '[1, 4, 9, 16, 25]' $method
     expect context 'Hello, World!' $method
     expect context 'Hello, World!' $method $method

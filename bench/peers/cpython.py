@@ -35,6 +35,26 @@ def lock_uncontended(count=200000):
     return (time.perf_counter() - began) / count * 1e9
 
 
+def value_lock(count=200000):
+    value = multiprocessing.get_context("fork").Value("i", 0)
+    began = time.perf_counter()
+    for _ in range(count):
+        with value.get_lock():
+            value.value += 1
+    took = time.perf_counter() - began
+    assert value.value == count
+    return took / count * 1e9
+
+
+def array_slice(count=2000, size=1024):
+    array = multiprocessing.get_context("fork").Array("i", size)
+    numbers = list(range(size))
+    began = time.perf_counter()
+    for _ in range(count):
+        array[:] = numbers
+    return (time.perf_counter() - began) / count * 1e9
+
+
 def contend(gate, value, times, party, count):
     gate.wait()
     times[party] = time.perf_counter()
@@ -74,6 +94,9 @@ FIGURES = {
     "process_spawn": lambda: start_and_join("spawn", 10),
     "lock_uncontended": lock_uncontended,
     "lock_contended_2": lock_contended_2,
+    "value_lock": value_lock,
+    "value_lock_contended_2": lock_contended_2,
+    "array_slice": array_slice,
     "pool_map_auto": lambda: pool_map(1000000, None),
     "pool_map_chunk1": lambda: pool_map(30000, 1),
 }

@@ -9,8 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct noun_kind *const kinds[] = { &lock_kind,  &rwlock_kind,    &semaphore_kind,
-                                                 &event_kind, &condition_kind, &barrier_kind };
+static const struct noun_kind *const kinds[] = { &lock_kind,      &rwlock_kind,  &semaphore_kind, &event_kind,
+                                                 &condition_kind, &barrier_kind, &value_kind,     &array_kind };
 
 const struct noun_kind *noun_kind_of(const void *memory)
 {
