@@ -63,6 +63,9 @@ measure death_notice_worst_brood, death_notice_worst_limit;
 measure alloc_free_brood;
 measure alloc_free_2_brood;
 measure pool_map_auto_brood, pool_map_chunk1_brood;
+measure pool_apply_brood, pool_apply_limit;
+measure pool_apply_async_brood;
+measure pool_open_4_brood, pool_open_4_limit;
 
 /* The argument with which main ends at once, before brood_init: what process_spawn_limit starts. */
 #define RETURN_AT_ONCE "--return-at-once"

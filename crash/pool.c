@@ -10,6 +10,7 @@
 #include "point.h"
 
 #include <brood.h>
+#include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <signal.h>
@@ -24,9 +25,9 @@ enum {
     ITEMS = 5,
     CHUNK = 2,
     MOST_WORKERS = 2,
-    MAP_MS = 2000,     /* from the kill to the end of the caller's map */
-    REPLACE_MS = 2000, /* from there until the pool has all its workers again */
-    CALLER_MS = 9000,  /* in all */
+    MAP_MS = 10000,     /* from the kill to the end of the caller's map */
+    REPLACE_MS = 10000, /* from there until the pool has all its workers again */
+    CALLER_MS = 30000,  /* in all */
 };
 
 struct item {
@@ -36,6 +37,7 @@ struct item {
 /* In the region. */
 struct stage {
     _Atomic unsigned go, released; /* futex words: the caller may map; those who stall may go on */
+    _Atomic unsigned cancel;       /* ... it may cancel */
     _Atomic int stall;             /* tasks in other processes than the victim wait for `released` */
     _Atomic int stalled;           /* how many do */
     _Atomic int ready;             /* the caller has a pool, and the next two are known */
@@ -49,6 +51,8 @@ struct scene {
     struct point *point;
     int workers;
     bool keeper; /* is the victim; else worker 0 is */
+    bool calls;  /* the items are run as single calls, not as a map */
+    bool cancel; /* the first of these is cancelled while it runs: for that, and not for a death, the keeper wakes */
 };
 
 static struct stage *stage; /* the same in all processes of the family */
@@ -79,6 +83,42 @@ static int square(const void *in, void *out)
 
 /* ---- the caller ---- */
 
+/* Each item as a call of its own, all of them under way at once; as brood_pool_map. */
+static int run_calls(const struct scene *scene, brood_pool *pool, const struct item *items, int *squares,
+                     const brood_task_options *options)
+{
+    brood_result *results[ITEMS];
+    int failed = 0, result = 0;
+    for (int i = 0; i < ITEMS; i++) {
+        brood_task_options own = { .retries = options ? options->retries : 0 };
+        own.ends = options && options->ends ? &options->ends[i] : NULL;
+        results[i] = brood_pool_apply_async(pool, square, &items[i], sizeof *items, &squares[i], sizeof *squares, &own);
+        if (!results[i])
+            return -errno;
+    }
+    if (scene->cancel && atomic_load(&stage->go)) {
+        await(&stage->cancel);
+        if (brood_result_cancel(results[0], 0) < 0)
+            return -EINVAL;
+    }
+    for (int i = 0; i < ITEMS; i++) {
+        int one = brood_result_wait(results[i], BROOD_FOREVER);
+        result = one < 0 ? one : result;
+        failed += one > 0;
+        if (brood_result_destroy(results[i]) < 0)
+            return -EBUSY;
+    }
+    return result < 0 ? result : failed;
+}
+
+static int run_items(const struct scene *scene, brood_pool *pool, const struct item *items, int *squares,
+                     const brood_task_options *options)
+{
+    if (scene->calls)
+        return run_calls(scene, pool, items, squares, options);
+    return brood_pool_map(pool, square, items, sizeof *items, squares, sizeof *squares, ITEMS, options);
+}
+
 static void fill(struct item *items, int *squares)
 {
     for (int i = 0; i < ITEMS; i++) {
@@ -100,6 +140,7 @@ static bool check_item(struct scene *scene, const brood_end *end, int index, int
         return false;
     }
     bool killed = end->how == BROOD_CRASHED && end->signal == SIGKILL;
+    killed |= scene->cancel && index == 0 && end->how == BROOD_CANCELLED;
     if (scene->keeper ? !killed && end->how != BROOD_LOST : !killed || end->pid != atomic_load(&stage->victim))
         point_fault(scene->point, POINT_TORN, "item %d: \"%s\" (%s, signal %d, pid %d)", index, end->why,
                     brood_how_name(end->how) ? brood_how_name(end->how) : "no how", end->signal, end->pid);
@@ -117,10 +158,10 @@ static void map_under_fire(struct scene *scene, brood_pool *pool)
     struct item items[ITEMS];
     int squares[ITEMS];
     brood_end ends[ITEMS];
-    int retries = scene->point->index % 2 ? 3 : 0;
+    int retries = (scene->point->index + scene->point->mode) % 2 ? 3 : 0; /* both at each instruction, over the modes */
     fill(items, squares);
-    int failed = brood_pool_map(pool, square, items, sizeof *items, squares, sizeof *squares, ITEMS,
-                                &(brood_task_options){ .chunk = CHUNK, .retries = retries, .ends = ends });
+    int failed = run_items(scene, pool, items, squares,
+                           &(brood_task_options){ .chunk = CHUNK, .retries = retries, .ends = ends });
     point_served(scene->point);
     if (failed < 0) {
         point_fault(scene->point, POINT_TORN, "map fails: %s", brood_error());
@@ -131,10 +172,14 @@ static void map_under_fire(struct scene *scene, brood_pool *pool)
         seen += check_item(scene, &ends[i], i, squares[i], retries > 0);
     /* A keeper takes all workers with it, the one included that it may just have started for the one that died. */
     int deaths = scene->point->mode == POINT_PAUSED ? scene->keeper : scene->keeper ? scene->workers + 1 : 1;
-    int most = retries ? 0 : deaths;
+    int most = (retries ? 0 : deaths) + scene->cancel;
+    const char *why = "";
+    for (int i = 0; i < ITEMS; i++)
+        if (ends[i].how != BROOD_RETURNED)
+            why = ends[i].why;
     if (seen != failed || failed > most)
-        point_fault(scene->point, POINT_LOST, "map returned %d, %d items failed, and at most %d may have", failed, seen,
-                    most);
+        point_fault(scene->point, POINT_LOST, "map returned %d, %d items failed, and at most %d may have; the last: %s",
+                    failed, seen, most, why);
 }
 
 static bool all_there(brood_pool *pool, int workers)
@@ -157,8 +202,7 @@ static void map_in_peace(struct scene *scene, brood_pool *pool)
     struct item items[ITEMS];
     int squares[ITEMS];
     fill(items, squares);
-    int failed = brood_pool_map(pool, square, items, sizeof *items, squares, sizeof *squares, ITEMS,
-                                &(brood_task_options){ .chunk = 1, .retries = 3 });
+    int failed = run_items(scene, pool, items, squares, &(brood_task_options){ .chunk = 1, .retries = 3 });
     if (failed != 0)
         point_fault(scene->point, POINT_TORN, "the next map returned %d: %s", failed, brood_error());
     for (int i = 0; i < ITEMS; i++)
@@ -174,14 +218,14 @@ static void map_in_peace(struct scene *scene, brood_pool *pool)
     }
 }
 
-static brood_pool *warm_pool(int workers)
+static brood_pool *warm_pool(const struct scene *scene)
 {
     struct item items[ITEMS];
     int squares[ITEMS];
-    brood_pool *pool = brood_pool_create(workers, NULL);
+    brood_pool *pool = brood_pool_create(scene->workers, NULL);
     fill(items, squares);
     for (int i = 0; pool && i < 2; i++)
-        if (brood_pool_map(pool, square, items, sizeof *items, squares, sizeof *squares, ITEMS, NULL) != 0)
+        if (run_items(scene, pool, items, squares, NULL) != 0)
             return NULL;
     return pool;
 }
@@ -199,7 +243,7 @@ static void call(void *context)
     struct scene *scene = context;
     brood_heap_stats before, after;
     brood_heap_stat(&before);
-    brood_pool *pool = warm_pool(scene->workers);
+    brood_pool *pool = warm_pool(scene);
     if (!pool) {
         point_fault(scene->point, POINT_TORN, "no pool: %s", brood_error());
         return;
@@ -208,6 +252,7 @@ static void call(void *context)
     await(&stage->go);
     map_under_fire(scene, pool);
     await(&stage->released); /* a worker may be the victim long after the map: it must not be let go before its end */
+    scene->cancel = false;
     map_in_peace(scene, pool);
     if (brood_pool_destroy(pool) < 0)
         point_fault(scene->point, POINT_TORN, "destroy fails: %s", brood_error());
@@ -265,6 +310,10 @@ static bool halt(struct scene *scene, step_tracee *victim, pid_t caller)
     }
     if (!scene->keeper)
         return true;
+    if (scene->cancel) {
+        signal_all(&stage->cancel);
+        return point_settle(caller);
+    }
     kill(stage->worker[0], SIGKILL);
     long long deadline = point_us() + SETTLE_MS * 1000LL;
     while (step_state(stage->worker[0]) != 'Z' && point_us() < deadline)
@@ -272,9 +321,13 @@ static bool halt(struct scene *scene, step_tracee *victim, pid_t caller)
     return true;
 }
 
-static void run_inner(struct point *point, bool keeper)
+static void run_inner(struct point *point, bool keeper, bool calls, bool cancel)
 {
-    struct scene scene = { .point = point, .workers = point->mode == POINT_ASLEEP ? 2 : 1, .keeper = keeper };
+    struct scene scene = { .point = point,
+                           .workers = point->mode == POINT_ASLEEP ? 2 : 1,
+                           .keeper = keeper,
+                           .calls = calls,
+                           .cancel = cancel };
     step_tracee victim;
     if (!found_stage(point))
         return;
@@ -303,12 +356,27 @@ static void run_inner(struct point *point, bool keeper)
 
 static void run_worker(struct point *point)
 {
-    run_inner(point, false);
+    run_inner(point, false, false, false);
+}
+
+static void run_call_worker(struct point *point)
+{
+    run_inner(point, false, true, false);
 }
 
 static void run_keeper(struct point *point)
 {
-    run_inner(point, true);
+    run_inner(point, true, false, false);
+}
+
+static void run_call_keeper(struct point *point)
+{
+    run_inner(point, true, true, false);
+}
+
+static void run_cancel_keeper(struct point *point)
+{
+    run_inner(point, true, true, true);
 }
 
 /* ---- the caller as victim: what it made must go, and the family must live on ---- */
@@ -324,19 +392,19 @@ static void call_map(struct scene *scene)
 {
     struct item items[ITEMS];
     int squares[ITEMS];
-    brood_pool *pool = warm_pool(scene->workers);
+    brood_pool *pool = warm_pool(scene);
     fill(items, squares);
     know(scene, pool);
     atomic_store(&stage->stall, 1); /* until it sleeps: else it is so slow, led by the hand, that it never would */
     step_begin();
-    int failed = brood_pool_map(pool, square, items, sizeof *items, squares, sizeof *squares, ITEMS, NULL);
+    int failed = run_items(scene, pool, items, squares, NULL);
     atomic_store(&stage->right, failed == 0 && squares[ITEMS - 1] == (ITEMS + 2) * (ITEMS + 2));
     step_end();
 }
 
 static void call_destroy(struct scene *scene)
 {
-    brood_pool *pool = warm_pool(scene->workers);
+    brood_pool *pool = warm_pool(scene);
     step_begin();
     brood_pool_destroy(pool);
     step_end();
@@ -344,12 +412,14 @@ static void call_destroy(struct scene *scene)
 
 struct caller_act {
     void (*act)(struct scene *scene);
+    bool calls;
 };
 
 static void run_victim(void *context)
 {
     struct scene *scene = context;
     const struct caller_act *act = scene->point->operation->detail;
+    scene->calls = act->calls;
     brood_free(brood_alloc(64));
     act->act(scene);
 }
@@ -392,18 +462,26 @@ static void run_caller(struct point *point)
         point_fault(point, POINT_TORN, "destroy fails: %s", brood_error());
 }
 
-#define ACT(function) \
+#define ACT(function, by_calls) \
     &(const struct caller_act) \
     { \
-        function \
+        function, by_calls \
     }
 
 const struct operation pool_operations[] = {
     { "pool_worker", "a worker that claims, runs and finishes items", run_worker, NULL, .modes = ALL_MODES,
       .quick = 50 },
     { "pool_keeper", "the keeper at a worker's death", run_keeper, NULL, .modes = ALL_MODES, .quick = 20 },
-    { "pool_create", "the caller in create", run_caller, ACT(call_create), .modes = AWAKE_ONLY, .quick = 20 },
-    { "pool_map", "the caller in map", run_caller, ACT(call_map), .modes = AWAKE_AND_PAUSED, .quick = 60 },
-    { "pool_destroy", "the caller in destroy", run_caller, ACT(call_destroy), .modes = AWAKE_ONLY, .quick = 20 },
+    { "pool_call_worker", "a worker that claims, runs and ends calls", run_call_worker, NULL, .modes = ALL_MODES,
+      .quick = 50 },
+    { "pool_call_keeper", "the keeper at a worker's death in a call", run_call_keeper, NULL, .modes = ALL_MODES,
+      .quick = 20 },
+    { "pool_cancel_keeper", "the keeper at a call that is cancelled while it runs", run_cancel_keeper, NULL,
+      .modes = ALL_MODES, .quick = 20 },
+    { "pool_create", "the caller in create", run_caller, ACT(call_create, false), .modes = AWAKE_ONLY, .quick = 20 },
+    { "pool_map", "the caller in map", run_caller, ACT(call_map, false), .modes = AWAKE_AND_PAUSED, .quick = 60 },
+    { "pool_call", "the caller in apply_async, wait and destroy", run_caller, ACT(call_map, true),
+      .modes = AWAKE_AND_PAUSED, .quick = 60 },
+    { "pool_destroy", "the caller in destroy", run_caller, ACT(call_destroy, false), .modes = AWAKE_ONLY, .quick = 20 },
     { 0 },
 };

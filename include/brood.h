@@ -17,7 +17,9 @@
 #define BROOD_H
 
 #include <brood/array.h>
+#include <brood/async.h>
 #include <brood/barrier.h>
+#include <brood/block.h>
 #include <brood/condition.h>
 #include <brood/end.h>
 #include <brood/event.h>
@@ -31,6 +33,7 @@
 #include <brood/rwlock.h>
 #include <brood/semaphore.h>
 #include <brood/start.h>
+#include <brood/task.h>
 #include <brood/type.h>
 #include <brood/value.h>
 #include <brood/waiter.h>

@@ -89,6 +89,34 @@ def pool_map(count, chunk):
     return took / count * 1e9
 
 
+def pool_apply(count):
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        pool.apply(square, (2,))
+        began = time.perf_counter()
+        for i in range(count):
+            assert pool.apply(square, (i,)) == i * i
+        return (time.perf_counter() - began) / count * 1e6
+
+
+def pool_apply_async(count):
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        pool.apply(square, (2,))
+        began = time.perf_counter()
+        results = [pool.apply_async(square, (i,)) for i in range(count)]
+        assert [result.get() for result in results][-1] == (count - 1) ** 2
+        return (time.perf_counter() - began) / count * 1e6
+
+
+def pool_open():
+    began = time.perf_counter()
+    for _ in range(10):
+        with multiprocessing.get_context("fork").Pool(4) as pool:
+            assert pool.apply(square, (3,)) == 9
+            pool.close()
+            pool.join()
+    return (time.perf_counter() - began) / 10 * 1e3
+
+
 FIGURES = {
     "process_fork": lambda: start_and_join("fork", 100),
     "process_spawn": lambda: start_and_join("spawn", 10),
@@ -99,6 +127,9 @@ FIGURES = {
     "array_slice": array_slice,
     "pool_map_auto": lambda: pool_map(1000000, None),
     "pool_map_chunk1": lambda: pool_map(30000, 1),
+    "pool_apply": lambda: pool_apply(2000),
+    "pool_apply_async": lambda: pool_apply_async(20000),
+    "pool_open_4": pool_open,
 }
 
 

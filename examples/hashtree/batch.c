@@ -137,15 +137,32 @@ void batch_hash(struct batch *batch, brood_pool *pool)
     advance(batch, (int64_t)batch->bytes); /* whatever they were when they were read */
 }
 
+_Static_assert(RETRIES == 3, "this, and --help, say four");
+
+/* Why the file at `place` has no hash: it could not be read, or processes died at it. */
+static void report_end(const struct batch *batch, size_t place)
+{
+    const brood_end *end = &batch->ends[place];
+    char why[sizeof end->why + 64];
+    const char *last = end->how == BROOD_CRASHED  ? "the last was "
+                       : end->how == BROOD_EXITED ? "the last "
+                                                  : "of the last nothing is known: ";
+    if (end->how == BROOD_RUNNING || end->how == BROOD_FAILED) {
+        report(batch->files[place].path, end->how == BROOD_RUNNING ? batch->why : end->why);
+        return;
+    }
+    snprintf(why, sizeof why, "four processes died at it; %s%s", last, end->why);
+    report(batch->files[place].path, why);
+}
+
 bool batch_print(const struct batch *batch)
 {
     for (size_t i = 0; i < batch->count; i++) {
         size_t place = batch->place[i];
-        const brood_end *end = &batch->ends[place];
-        if (end->how == BROOD_RETURNED)
+        if (batch->ends[place].how == BROOD_RETURNED)
             line_print(stdout, batch->shared->hashes[place].digest, batch->files[place].path);
         else
-            report(batch->files[place].path, end->how == BROOD_RUNNING ? batch->why : end->why);
+            report_end(batch, place);
     }
     return !ferror(stdout);
 }

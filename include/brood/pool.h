@@ -1,4 +1,4 @@
-/* brood/pool.h: a pool of worker processes that run tasks.
+/* brood/pool.h: a pool of worker processes that run tasks (brood/task.h).
  *
  * A pool has a keeper, a small process that starts the workers, notices their deaths and replaces them. Keeper and
  * workers ignore SIGINT, SIGHUP and SIGQUIT, have the standard streams and no other descriptor of yours, and offer
@@ -15,13 +15,16 @@
  *
  * A pool belongs to the process that created it: calls from another are EPERM. Its threads may share it; their calls
  * are served side by side. Before brood_init every call here fails with EINVAL.
+ *
+ * The calls here wait until what they asked for is done; those of brood/async.h return at once.
  */
 #ifndef BROOD_POOL_H
 #define BROOD_POOL_H
 
-#include <brood/end.h>
 #include <brood/family.h>
+#include <brood/process.h>
 #include <brood/result.h>
+#include <brood/task.h>
 #include <stddef.h>
 
 #ifdef __cplusplus
@@ -30,55 +33,61 @@ extern "C" {
 
 typedef struct brood_pool brood_pool;
 
-/* What a pool runs for each item: reads the item at `in`, writes its result at `out` (zeroed before, unless it lies in
- * the region: then as the caller, or an attempt that died, left it). Both are aligned as the caller's arrays are, up to
- * 16 bytes. 0: the result counts. Anything else: the item failed (brood_fail gives the reason). */
-typedef int brood_task(const void *in, void *out);
-
 typedef struct brood_pool_options {
     const char *name;  /* in messages; NULL: "pool" */
     brood_start start; /* of the keeper, whose forks the workers are. BROOD_DEFAULT: as everywhere, but the fork server
                         * instead of fork where the program has other threads, whose locks a forked worker would inherit
                         * torn; the log says so (brood/log.h) */
+    /* In each worker, before its first task: begin(arg). Not 0: the pool is broken: its workers end and none is
+     * started, and its calls fail with ENOTRECOVERABLE and the sentence that brood_fail gave. And finish(arg), as a
+     * worker leaves with nothing to do: when the pool ends in order, not by a death or brood_pool_terminate. NULL:
+     * nothing. `arg` is handed as a process' (brood_process_start): arg_size bytes are copied; 0: the pointer itself,
+     * which is NULL or in the region. */
+    brood_target *begin, *finish;
+    const void *arg;
+    size_t arg_size;
+    int max_tasks; /* items that a worker runs before it is replaced; 0: any number */
+    /* Bytes of memory of its own (resident, private) that a worker may have; 0: any. One that has more when a chunk or
+     * a call is done is replaced; one that gets there in a task is killed within some 10 ms, and the task has ended as
+     * BROOD_OVER_MEMORY. Needs /proc. */
+    size_t max_memory;
+    /* So many workers that die, or exit, within so many milliseconds break the pool: its calls fail with
+     * ENOTRECOVERABLE. Those that the pool ends itself do not count. At most 1,000; 0: any number. max_deaths_ms 0:
+     * within whatever time. The count begins anew when the keeper dies. */
+    int max_deaths, max_deaths_ms;
     void *reserved[8];
 } brood_pool_options;
 
-typedef struct brood_task_options {
-    size_t chunk; /* items handed to a worker together; 0: by itself, a 64th of each worker's share */
-    int retries; /* how often an item is run again after its worker ended in it, by a death or by exit; at most 1,000 */
-    brood_end *ends; /* one an item, filled for all items; NULL: not wanted */
-    /* Called in the caller's thread while it waits, at most every 100 ms, and once at the end; it must not call into
-     * the same pool. NULL: none. */
-    void (*progress)(void *context, size_t done, size_t count);
-    void *context; /* for progress */
-    void *reserved[8];
-} brood_task_options;
-
 /* Makes a pool of `workers` processes, at most 1,024; 0: as many as brood_cpu_count(). Returns at once; the workers
  * start meanwhile. Yours to brood_pool_destroy.
- * NULL, EINVAL: workers is negative or too large; bad options.  ENOMEM: no memory in the region.  EAGAIN: the keeper
- * could not be started: the limit of processes, or the family's table, is full. And what brood_process_start says of a
- * spawned process. */
+ * NULL, EINVAL: workers is negative or too large; bad options (a negative number, more than 1,000 deaths); begin or
+ * finish lies in no module; arg has no size and is not in the region.  ENOMEM: no memory in the region.  EAGAIN: the
+ * keeper could not be started: the limit of processes, or the family's table, is full. And what brood_process_start
+ * says of a spawned process. */
 BROOD_API brood_pool *brood_pool_create(int workers, const brood_pool_options *options);
 
 /* Runs task(in + i * in_size, out + i * out_size) for every i below `count`, in the workers, in no order, and returns
  * when all have ended. Where `in` lies in the region the workers read it there; else it is copied. Where `out` lies in
  * the region results are written there at once; else they come when the call returns, those of items that failed
  * excepted: their `out` is left as it was. out_size 0 (and `out` NULL): no result; in_size 0: every item is handed `in`
- * itself, which must be NULL or in the region.
- * `task` must be a function of the program or of a library; one that the workers have not loaded they load by its path.
+ * itself, which must be NULL or in the region. Sizes may also be BROOD_BLOCKS and BROOD_STRINGS: items, or results, of
+ * varying size.
  * 0: all returned 0.  > 0: how many failed; brood_error() has the sentence of the first (by index), `ends` all.
  * EINVAL: pool or task is NULL; a size without its array, or an array without its size; more than 2^40 items; bad
  * options.  ENOMEM: sizes that overflow, or no room in the region for the copies.  ENOENT: the workers cannot load the
  * library the task is in, or not that build of it.  EPERM: another process' pool.  EAGAIN: the keeper, or a worker,
- * died and could not be replaced; `ends` tells what was not run (BROOD_RUNNING); the pool is usable again when the
- * shortage is over. Both of these come only when every item that a worker is in has ended, since its task uses the
- * arrays: a task that never ends holds up the refusal too. */
+ * died and could not be replaced; the pool is usable again when the shortage is over.  EPIPE: the pool is closed.
+ * ENOTRECOVERABLE: it is broken, and the sentence says by what.
+ * With ENOENT, EAGAIN and ENOTRECOVERABLE `ends` tells what has ended, and the results of that are there;
+ * BROOD_RUNNING: not known to have ended, though it may have been begun. They come only when every item that a worker
+ * is in has ended, since its task uses the arrays: a task that never ends holds up the refusal too. */
 BROOD_API int brood_pool_map(brood_pool *pool, brood_task *task, const void *in, size_t in_size, void *out,
                              size_t out_size, size_t count, const brood_task_options *options);
 
-/* Inside a task: the index of its item. 0 elsewhere. */
-BROOD_API size_t brood_task_index(void);
+/* The same for one item: task(in, out). It is served beside maps, not after them. Results as brood_pool_map's: 1: the
+ * task failed. */
+BROOD_API int brood_pool_apply(brood_pool *pool, brood_task *task, const void *in, size_t in_size, void *out,
+                               size_t out_size, const brood_task_options *options);
 
 /* How many workers it has; EINVAL: NULL. */
 BROOD_API int brood_pool_workers(const brood_pool *pool);
@@ -88,8 +97,23 @@ BROOD_API int brood_pool_workers(const brood_pool *pool);
 BROOD_API int brood_pool_keeper(const brood_pool *pool);
 BROOD_API int brood_pool_worker(const brood_pool *pool, int index);
 
-/* Ends the workers and the keeper and frees the pool; returns when they are gone. NULL is fine.
- * EBUSY: a thread is in brood_pool_map.  EPERM: another process' pool. */
+/* No more tasks are taken (EPIPE); those there are run on. Not even of a source of brood_pool_imap is more read. 0,
+ * also when it was closed before. */
+BROOD_API int brood_pool_close(brood_pool *pool);
+
+/* Closes it and ends at once what runs and what waits: workers are killed, the items of all results that have not ended
+ * end as BROOD_CANCELLED, those being waited for by other threads, too. Returns when the workers are gone. 0. */
+BROOD_API int brood_pool_terminate(brood_pool *pool);
+
+/* Closes it, and waits until all that it was asked for has ended and its workers have left. For this they have a second
+ * (the pool's `finish` included) beyond timeout_ms, which is for the tasks; who stays is killed. The results stay to be
+ * looked at, and the pool to be destroyed. 0.  ETIMEDOUT.  EBUSY: a thread is in another call that waits.  EAGAIN,
+ * ENOTRECOVERABLE: as brood_pool_map; then what has not ended will not. */
+BROOD_API int brood_pool_join(brood_pool *pool, int timeout_ms);
+
+/* Ends the workers and the keeper and frees the pool; returns when they are gone. Tasks of results that have not ended
+ * are ended as brood_pool_terminate does; such results may still be looked at, and are to be destroyed. NULL is fine.
+ * EBUSY: a thread is in a call that waits.  EPERM: another process' pool. */
 BROOD_API int brood_pool_destroy(brood_pool *pool);
 
 #ifdef __cplusplus

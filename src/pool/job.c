@@ -1,6 +1,7 @@
 /* pool/job.c */
 #include "pool/job.h"
 
+#include "os/clock.h"
 #include "pool/pool.h"
 #include "region/heap.h"
 
@@ -15,19 +16,25 @@ static uint64_t word_of(uint64_t owner, uint64_t offset)
     return owner << OWNER_SHIFT | offset;
 }
 
-struct job *job_create(size_t count, size_t chunk, uint32_t lanes, bool want_ends)
+struct job *job_create(struct brood_pool *pool, size_t count, size_t chunk, uint32_t lanes, bool want_ends)
 {
     size_t chunks = (count + chunk - 1) / chunk;
     struct job *job = heap_take(sizeof *job + lanes * sizeof(struct lane), true);
     if (!job)
         return NULL;
+    job->work = (struct work){ WORK_MAP, pool };
     job->words = heap_take(chunks * sizeof *job->words, true);
     job->fates = heap_take(count, true);
     job->pids = want_ends ? heap_take(count * sizeof *job->pids, true) : NULL;
-    if (!job->words || !job->fates || (want_ends && !job->pids)) {
+    job->codes = want_ends ? heap_take(count * sizeof *job->codes, true) : NULL;
+    job->walls = want_ends ? heap_take(count * sizeof *job->walls, true) : NULL;
+    if (!job->words || !job->fates || (want_ends && (!job->pids || !job->codes || !job->walls))) {
         job_destroy(job);
         return NULL;
     }
+    heap_label(job, "map");
+    heap_label((void *)job->words, "chunks of a map");
+    heap_label((void *)job->fates, "items of a map");
     job->count = count;
     job->chunk = chunk;
     job->chunks = chunks;
@@ -53,6 +60,16 @@ void job_destroy(struct job *job)
         heap_give((void *)job->fates, NULL);
     if (job->pids)
         heap_give((void *)job->pids, NULL);
+    if (job->codes)
+        heap_give((void *)job->codes, NULL);
+    if (job->walls)
+        heap_give((void *)job->walls, NULL);
+    if (job->in_copy)
+        heap_give(job->in_copy, NULL);
+    for (size_t i = 0; job->replies && job->out_copy && i < job->count; i++)
+        job_forget_reply(job, i);
+    if (job->out_copy)
+        heap_give(job->out_copy, NULL);
     heap_give(job, NULL);
 }
 
@@ -110,10 +127,39 @@ void job_chunk_done(struct job *job, struct worker *worker)
     atomic_store_explicit(&job->words[chunk], word_of(JOB_CHUNK_DONE, 0), memory_order_release);
 }
 
+static void turn_back(struct job *job)
+{
+    for (uint32_t i = 0; i < job->lane_count; i++)
+        atomic_store(&job->lanes[i].next, job->lanes[i].begin);
+}
+
+void job_stop_at(struct job *job, struct worker *worker, uint64_t item)
+{
+    uint64_t chunk = atomic_load_explicit(&worker->chunk, memory_order_relaxed);
+    /* Release: pairs with the acquire in job_item_over. */
+    atomic_store_explicit(&job->words[chunk], word_of(worker->index + 1, item - chunk * job->chunk),
+                          memory_order_release);
+}
+
+void job_leave_chunk(struct job *job, struct worker *worker, uint64_t item)
+{
+    uint64_t chunk = atomic_load_explicit(&worker->chunk, memory_order_relaxed);
+    /* Release: pairs with the acquire in job_claim. */
+    atomic_store_explicit(&job->words[chunk], word_of(0, item - chunk * job->chunk), memory_order_release);
+    turn_back(job);
+}
+
+bool how_is_retried(brood_how how)
+{
+    return how == BROOD_CRASHED || how == BROOD_EXITED || how == BROOD_LOST;
+}
+
 static void finish(struct job *job)
 {
     atomic_store(&job->finished, 1);
-    place_tell(job->place);
+    uint64_t seats = atomic_load(&job->seats);
+    for (; seats; seats &= seats - 1)
+        seat_tell(&job->work.pool->seats[__builtin_ctzll(seats)]);
 }
 
 void job_check_finished(struct job *job)
@@ -133,6 +179,7 @@ void job_check_finished(struct job *job)
 void job_refuse(struct job *job, int code)
 {
     atomic_store(&job->refused, code);
+    atomic_fetch_add(&job->work.pool->refusals, 1); /* for who leaves it just now and has seen no `refused` */
     finish(job);
 }
 
@@ -153,10 +200,13 @@ bool job_report(struct job *job, struct worker *worker, const brood_end *end)
     return true;
 }
 
-void job_seal(struct job *job, uint64_t item, brood_how how)
+void job_seal(struct job *job, uint64_t item, const brood_end *how)
 {
     size_t first = atomic_load(&job->first);
-    atomic_store_explicit(&job->fates[item], (unsigned char)how, memory_order_release);
+    if (job->codes)
+        atomic_store_explicit(&job->codes[item], how->signal ? how->signal : how->code, memory_order_relaxed);
+    /* Release: pairs with the acquire of the caller who gathers the ends. */
+    atomic_store_explicit(&job->fates[item], (unsigned char)how->how, memory_order_release);
     while (item < first && !atomic_compare_exchange_weak(&job->first, &first, item))
         continue;
 }
@@ -196,28 +246,31 @@ static uint64_t settle_item(struct job *job, struct worker *worker, uint64_t ite
         return item + 1; /* it had failed for good, and its worker died before it went on */
     if (!recorded) {
         brood_end end = *how;
+        end.wall_us = end.cpu_us = end.peak_bytes = 0; /* the worker's, of all that it ran */
         end.index = item;
         end.attempt = ++deaths;
         if (!job_report(job, worker, &end))
             deaths = job->retries + 1; /* no memory to count by: it is not run again */
     }
-    if (deaths <= job->retries) {
+    if (job->replies)
+        job_forget_reply(job, item);
+    int64_t began = atomic_load(&worker->turn.began);
+    if (job->walls && began) {
+        int64_t wall = (clock_now() - began) / 1000;
+        atomic_store_explicit(&job->walls[item], wall < INT32_MAX ? (int32_t)wall : INT32_MAX, memory_order_relaxed);
+    }
+    if (deaths <= job->retries && how_is_retried(how->how)) {
         if (job->out_is_ours)
             memset(job->out + item * job->out_size, 0, job->out_size);
         return item;
     }
     /* A keeper that follows one that died here may not know how the worker ended; the record does. */
-    job_seal(job, item, recorded ? recorded->how : how->how);
+    job_seal(job, item, recorded ? recorded : how);
     return item + 1;
 }
 
-void job_settle(struct worker *worker, const brood_end *how)
+void job_settle(struct job *job, struct worker *worker, const brood_end *how)
 {
-    struct job *job = atomic_load(&worker->job);
-    if (!job) {
-        atomic_store(&worker->look, NULL);
-        return;
-    }
     settle_report(job, worker);
     uint64_t chunk = atomic_load(&worker->chunk);
     uint64_t word = chunk < job->chunks ? atomic_load(&job->words[chunk]) : 0;
@@ -232,16 +285,27 @@ void job_settle(struct worker *worker, const brood_end *how)
         atomic_store_explicit(&job->words[chunk], next < end ? word_of(0, next - begin) : word_of(JOB_CHUNK_DONE, 0),
                               memory_order_release);
     }
-    for (uint32_t i = 0; i < job->lane_count; i++)
-        atomic_store(&job->lanes[i].next, job->lanes[i].begin);
+    turn_back(job);
     job_check_finished(job);
-    atomic_store(&worker->job, NULL);
-    atomic_store(&worker->look, NULL);
+}
+
+int job_attempt(const struct job *job, size_t item)
+{
+    const brood_end *recorded;
+    return deaths_of(job, item, 0, &recorded) + 1;
+}
+
+void job_forget_reply(struct job *job, size_t item)
+{
+    brood_block *reply = (brood_block *)(void *)job->out + item;
+    if (reply->data)
+        heap_give(reply->data, &reply->data);
 }
 
 bool job_item_over(const struct job *job, size_t item)
 {
-    return atomic_load_explicit(&job->words[item / job->chunk], memory_order_acquire) >> OWNER_SHIFT == JOB_CHUNK_DONE;
+    uint64_t word = atomic_load_explicit(&job->words[item / job->chunk], memory_order_acquire);
+    return word >> OWNER_SHIFT == JOB_CHUNK_DONE || item % job->chunk < (word & OFFSET_MASK);
 }
 
 size_t job_progress(const struct job *job)

@@ -1,15 +1,19 @@
 /* pool/keeper.c: the keeper: a single-threaded process that is its workers' parent.
  *
  * It holds the pool's duty words for its life, on which callers sleep: if it dies the kernel wakes them, the workers
- * die with it (PR_SET_PDEATHSIG, which can be trusted under a parent with one thread), and the caller starts another
- * keeper, which first settles what the old one's workers were at.
+ * die with it (PR_SET_PDEATHSIG, which can be trusted under a parent with one thread; a worker that a task untied sees
+ * it by itself), and the caller starts another keeper, which first settles what the old one's workers were at.
  */
 #include "os/child.h"
 #include "os/clock.h"
 #include "os/futex.h"
+#include "os/proc.h"
 #include "os/program.h"
 #include "pool/pool.h"
+#include "process/begin.h"
+#include "process/end.h"
 #include "process/process.h"
+#include "region/heap.h"
 #include "region/region.h"
 #include "wait/latch.h"
 
@@ -27,15 +31,20 @@
 #define KEEPER_TRIES 10          /* in a row, with no worker alive, until callers are told */
 #define KEEPER_UNSERVED 30       /* for each of the pool's workers: so many that died before an item */
 #define KEEPER_GRACE 1000000000  /* ns for the workers to leave by themselves when the pool is closed */
+#define KEEPER_WATCH 5000000     /* ns between looks at what is limited */
 #define KEEPER_SETTLE 2000000000 /* ns for a dead keeper's workers to be gone: the kernel has killed them already */
+
+#define WHEREVER 0x100 /* in a worker's verdict: whatever turn it is at */
 
 struct keeper {
     struct brood_pool *pool;
-    brood_process **processes; /* of the workers; NULL: none just now */
-    struct pollfd *polled;     /* the creator's pidfd, then the workers' */
-    int failures;              /* starts that failed in a row */
-    int unserved;              /* workers in a row that died before they had begun an item */
-    int64_t retry;             /* when to try again */
+    brood_process **processes;   /* of the workers; NULL: none just now */
+    struct pollfd *polled;       /* the creator's pidfd, then the workers' */
+    int64_t deaths[DEATHS_MOST]; /* when workers died, of what was not the keeper's doing: a ring */
+    unsigned death_count;
+    int failures;  /* starts that failed in a row */
+    int unserved;  /* workers in a row that died before they had begun an item */
+    int64_t retry; /* when to try again */
 };
 
 static void wake_up(int signal)
@@ -56,27 +65,65 @@ static void begin(struct brood_pool *pool)
     signal(SIGQUIT, SIG_IGN);
     signal(SIGCHLD, SIG_DFL);
     const struct setup shut = { .only_fds = true }; /* or a pipe of the creator's would never end */
-    setup_apply(&shut, (int[]){ region_descriptor(), program_fd() }, 2, false);
+    setup_apply(&shut, (int[]){ region_descriptor(), program_fd(), begin_line() }, 3, false);
     child_offer_to_oom_killer();
     child_adopt_orphans(); /* what a task leaves behind comes here, not to the creator */
     struct thread *self = thread_self();
-    for (int i = 0; i < POOL_JOBS; i++) {
-        latch_take(self, &pool->places[i].duty, CLOCK_NEVER);
-        latch_hold(self, &pool->places[i].duty);
+    for (int i = 0; i < POOL_SEATS; i++) {
+        latch_take(self, &pool->seats[i].duty, CLOCK_NEVER);
+        latch_hold(self, &pool->seats[i].duty);
     }
     pool_tell_callers(pool);
 }
 
-/* A worker of a keeper that died. Nobody can tell any more how it ended. */
+/* Whether the worker holds its slot's life word, and so lives. */
+static bool is_alive(const struct worker *worker, int32_t pid)
+{
+    return (atomic_load(&slot_of(worker->slot)->life.word) & FUTEX_TID_MASK) == (uint32_t)pid;
+}
+
+/* A worker that a task untied from its keeper has not died with it. No stranger that got its pid is meant: it still
+ * lived once the pidfd was there. */
+static void kill_orphan(const struct worker *worker, int32_t pid)
+{
+    if (!is_alive(worker, pid))
+        return;
+    int pidfd = child_pidfd(pid);
+    if (is_alive(worker, pid))
+        child_signal(pid, pidfd, SIGKILL);
+    if (pidfd >= 0)
+        close(pidfd);
+}
+
+/* It was killed for a reason of the pool's: that is its end. */
+static void be_judged(const struct worker *worker, brood_end *end)
+{
+    int32_t verdict = atomic_load(&worker->verdict);
+    const struct turn *turn = &worker->turn;
+    if (!verdict || (!(verdict & WHEREVER) && atomic_load(&turn->word) % TURN_STATES != TURN_CONDEMNED))
+        return;
+    verdict &= ~WHEREVER;
+    *end = (brood_end){ .how = (brood_how)verdict, .pid = end->pid };
+    if (verdict == BROOD_TIMED_OUT)
+        snprintf(end->why, sizeof end->why, "took longer than its %lld ms",
+                 (long long)(atomic_load(&turn->hard) - atomic_load(&turn->began)) / 1000000);
+    end_explain(end);
+}
+
+/* A worker of a keeper that died. Nobody can tell any more how it ended, unless the keeper had condemned it. */
 static void settle_orphan(struct worker *worker)
 {
     int32_t pid = atomic_load(&worker->pid);
     int64_t end = clock_now() + KEEPER_SETTLE;
+    if (pid)
+        kill_orphan(worker, pid);
     while (pid && !thread_is_gone((uint32_t)pid) && clock_now() < end)
         nanosleep(&(struct timespec){ .tv_nsec = 500000 }, NULL);
+    heap_settle(); /* its reaper may have done so before it was gone */
     brood_end lost = { .how = BROOD_LOST, .pid = pid };
     snprintf(lost.why, sizeof lost.why, "its worker and the pool's keeper died together");
-    job_settle(worker, &lost);
+    be_judged(worker, &lost);
+    work_settle(worker, &lost);
     table_release(worker->slot);
     atomic_store(&worker->pid, 0);
 }
@@ -87,6 +134,11 @@ static int start_worker(struct keeper *keeper, uint32_t index)
     char name[SLOT_NAME];
     snprintf(name, sizeof name, "%.20s %u", keeper->pool->name, index);
     memset(&worker->note, 0, sizeof worker->note);
+    atomic_store(&worker->item, 0);
+    atomic_store(&worker->served, false);
+    atomic_store(&worker->ready, false);
+    atomic_store(&worker->verdict, 0);
+    atomic_store(&worker->turn.word, atomic_load(&worker->turn.word) / TURN_STATES * TURN_STATES);
     const brood_process_options options = { .name = name, .start = BROOD_FORK };
     keeper->processes[index] = process_start(worker_main, worker, 0, &options, HANDLE_INTERNAL);
     if (!keeper->processes[index])
@@ -100,7 +152,7 @@ static void start_missing(struct keeper *keeper)
     struct brood_pool *pool = keeper->pool;
     uint32_t alive = 0;
     int failed = 0;
-    if (keeper->retry && clock_now() < keeper->retry)
+    if (atomic_load(&pool->broken) || (keeper->retry && clock_now() < keeper->retry))
         return;
     keeper->retry = 0;
     for (uint32_t i = 0; i < pool->count; i++) {
@@ -124,7 +176,71 @@ static void start_missing(struct keeper *keeper)
 /* Whether a dead worker had come as far as an item. */
 static bool had_begun(const struct worker *worker)
 {
-    return atomic_load(&worker->served) || (atomic_load(&worker->job) && atomic_load(&worker->item) != 0);
+    return atomic_load(&worker->served) || (atomic_load(&worker->work) && atomic_load(&worker->item) != 0);
+}
+
+/* The worker's process has ended, as `end` says: what it was at is settled, and its place is free. */
+static void take_end(struct keeper *keeper, uint32_t index, brood_end *end)
+{
+    struct brood_pool *pool = keeper->pool;
+    struct worker *worker = &pool->workers[index];
+    uint32_t lookout = index + 1;
+    if (end->how == BROOD_CRASHED && end->signal == SIGKILL)
+        be_judged(worker, end);
+    work_settle(worker, end);
+    atomic_compare_exchange_strong(&pool->lookout, &lookout, 0);
+    atomic_store(&worker->pid, 0);
+    process_discard(keeper->processes[index]);
+    keeper->processes[index] = NULL;
+}
+
+/* No more tasks can be run here, for good: ends the workers, then tells the callers. */
+static void break_pool(struct keeper *keeper, const char *why)
+{
+    struct brood_pool *pool = keeper->pool;
+    for (uint32_t i = 0; i < pool->count; i++) {
+        brood_end end;
+        if (!keeper->processes[i])
+            continue;
+        atomic_store(&pool->workers[i].verdict, WHEREVER | BROOD_CANCELLED);
+        process_signal(keeper->processes[i], SIGKILL);
+        process_await(keeper->processes[i], &end, CLOCK_NEVER);
+        take_end(keeper, i, &end);
+    }
+    snprintf(pool->why, sizeof pool->why, "%s", why);
+    atomic_store(&pool->broken, 1);
+}
+
+/* The pool's `begin` did not return 0: the next worker's would not either. */
+static bool is_unfit(const struct worker *worker, const brood_end *end)
+{
+    return !atomic_load(&worker->ready) && (end->how == BROOD_FAILED || end->how == BROOD_EXITED);
+}
+
+/* Whether so many workers have died in so short a time that the pool gives up; this was one of them. */
+static bool die_too_often(struct keeper *keeper)
+{
+    const struct brood_pool *pool = keeper->pool;
+    unsigned most = (unsigned)pool->max_deaths;
+    if (!most)
+        return false;
+    int64_t now = clock_now();
+    keeper->deaths[keeper->death_count++ % most] = now;
+    if (keeper->death_count < most)
+        return false;
+    int64_t first = keeper->deaths[keeper->death_count % most];
+    return !pool->max_deaths_ms || now - first <= pool->max_deaths_ms * INT64_C(1000000);
+}
+
+/* Why the pool is broken, now that the worker has ended so; "": it is not. */
+static void judge_pool(struct keeper *keeper, bool unfit, const brood_end *end, char *why, size_t size)
+{
+    const struct brood_pool *pool = keeper->pool;
+    why[0] = '\0';
+    if (unfit)
+        snprintf(why, size, "its begin failed in a worker: %s", end->why);
+    else if (how_is_retried(end->how) && die_too_often(keeper))
+        snprintf(why, size, "%d workers died too soon after each other; the last: %s", pool->max_deaths, end->why);
 }
 
 /* Takes the ends of workers that have ended; what they were at can be claimed again. */
@@ -137,16 +253,55 @@ static void reap_workers(struct keeper *keeper)
         if (!keeper->processes[i] || !process_await(keeper->processes[i], &end, 0))
             continue;
         keeper->unserved = had_begun(&pool->workers[i]) ? 0 : keeper->unserved + 1;
-        job_settle(&pool->workers[i], &end);
-        atomic_store(&pool->workers[i].pid, 0);
-        process_discard(keeper->processes[i]);
-        keeper->processes[i] = NULL;
+        bool unfit = is_unfit(&pool->workers[i], &end);
+        take_end(keeper, i, &end);
         settled = true;
+        char why[sizeof pool->why];
+        judge_pool(keeper, unfit, &end, why, sizeof why);
+        if (why[0])
+            break_pool(keeper, why);
     }
     if (settled) {
         pool_offer(pool);
         pool_tell_callers(pool); /* a wake that a dead worker owed is sent now */
     }
+}
+
+/* Why the worker's turn is to be ended: a brood_how; 0: it is not. */
+static int32_t judge_turn(const struct brood_pool *pool, const struct worker *worker, uint64_t word, int64_t now)
+{
+    const struct turn *turn = &worker->turn;
+    int64_t hard = atomic_load(&turn->hard), most = atomic_load(&turn->most);
+    if (atomic_load(&turn->cancel) == word && now >= atomic_load(&turn->cancel_at))
+        return BROOD_CANCELLED;
+    if (hard && now >= hard)
+        return BROOD_TIMED_OUT;
+    if (pool->max_memory && (!most || pool->max_memory < most))
+        most = pool->max_memory;
+    return most && proc_private_bytes(atomic_load(&worker->pid)) > most ? BROOD_OVER_MEMORY : 0;
+}
+
+/* Ends the turns that are over their limits, or not wanted any more. */
+static void watch_turns(struct keeper *keeper)
+{
+    struct brood_pool *pool = keeper->pool;
+    for (uint32_t i = 0; i < pool->count; i++) {
+        struct worker *worker = &pool->workers[i];
+        uint64_t word = atomic_load(&worker->turn.word);
+        int32_t verdict = keeper->processes[i] && turn_is_open(word) ? judge_turn(pool, worker, word, clock_now()) : 0;
+        if (!verdict)
+            continue;
+        atomic_store(&worker->verdict, verdict);
+        if (turn_condemn(&worker->turn, word))
+            process_signal(keeper->processes[i], SIGKILL);
+        else
+            atomic_store(&worker->verdict, 0);
+    }
+}
+
+static bool is_watching(const struct brood_pool *pool)
+{
+    return atomic_load(&pool->watched) || pool->max_memory;
 }
 
 static bool is_worker(const struct keeper *keeper, pid_t pid)
@@ -175,6 +330,8 @@ static void sleep_until_news(struct keeper *keeper)
     sigset_t none;
     sigemptyset(&none);
     int64_t left = keeper->retry ? keeper->retry - clock_now() : 1000000000;
+    if (is_watching(pool) && left > KEEPER_WATCH)
+        left = KEEPER_WATCH;
     for (uint32_t i = 0; i < pool->count; i++) {
         keeper->polled[i + 1].fd = keeper->processes[i] ? process_descriptor(keeper->processes[i]) : -1;
         if (keeper->processes[i] && keeper->polled[i + 1].fd < 0 && left > THREAD_NAP)
@@ -196,7 +353,8 @@ static bool creator_is_gone(const struct keeper *keeper)
     return getppid() != keeper->pool->creator || keeper->polled[0].revents != 0;
 }
 
-/* Lets the workers leave if the creator asked for it (they flush what they wrote), and kills who stays. */
+/* Lets the workers leave if the creator asked for it (they flush what they wrote, and run the pool's `finish`), and
+ * kills who stays. */
 static void end_workers(struct keeper *keeper, bool asked)
 {
     struct brood_pool *pool = keeper->pool;
@@ -233,13 +391,16 @@ int keeper_main(void *arg)
     keeper.polled[0].fd = child_pidfd(pool->creator);
     for (uint32_t i = 0; i < pool->count; i++)
         settle_orphan(&pool->workers[i]);
+    atomic_store(&pool->lookout, 0);
     pool_offer(pool);
     while (!atomic_load(&pool->closing) && !creator_is_gone(&keeper)) {
         start_missing(&keeper);
         sleep_until_news(&keeper);
+        if (is_watching(pool))
+            watch_turns(&keeper);
         reap_workers(&keeper);
         reap_strangers(&keeper);
     }
-    end_workers(&keeper, atomic_load(&pool->closing) && !creator_is_gone(&keeper));
+    end_workers(&keeper, atomic_load(&pool->closing) == CLOSING_ORDERLY && !creator_is_gone(&keeper));
     return 0;
 }

@@ -1,13 +1,14 @@
-/* pool/map.c: brood_pool_map, the caller's side: makes the job, waits for it, gathers what it left. */
+/* pool/map.c: maps, the caller's side: makes the job, waits for it, gathers what it left. */
+#include "pool/map.h"
+
 #include "error/error.h"
 #include "os/clock.h"
-#include "os/futex.h"
-#include "pool/owner.h"
-#include "pool/pool.h"
+#include "process/end.h"
 #include "region/heap.h"
 #include "region/region.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,50 +16,60 @@
 
 #define CHUNKS_PER_WORKER 64 /* so that at the end nobody waits for more than a 64th of a share */
 #define RETRIES_MOST 1000
-#define PROGRESS_NS 100000000
 #define RETIRE_NS 2000000
-#define KEEPER_STARTS_NS 5000000 /* between looks at a keeper that has not taken up its duty yet */
+#define BLOCK_ALIGNMENT 16 /* of copies of varying size */
 
-/* One call: what the user gave, and what was made of it. */
-struct map {
-    struct brood_pool *pool;
-    const void *in;
-    void *out;
-    size_t in_size, out_size, count;
-    const brood_task_options *options;
-    void *in_copy, *out_copy; /* blocks, where the user's arrays lie outside the region */
-    struct job *job;
-    struct place *place; /* where the job is offered */
-};
+/* ---- what the user gave ---- */
 
-static int check(const struct map *map, brood_task *task)
+uintptr_t task_address(brood_task *task)
 {
-    const brood_task_options *options = map->options;
+    uintptr_t address;
+    memcpy(&address, &task, sizeof address);
+    return address;
+}
+
+int task_check(const char *call, brood_task *task, const brood_task_options *options)
+{
     if (!task)
-        return error_set(EINVAL, "brood_pool_map: task is NULL");
-    if (map->count > 0 && map->in_size && !map->in)
-        return error_set(EINVAL, "brood_pool_map: in is NULL, and its items have %zu bytes", map->in_size);
-    if (map->count > 0 && map->out_size && !map->out)
-        return error_set(EINVAL, "brood_pool_map: out is NULL, and results have %zu bytes", map->out_size);
-    if (map->count > 0 && !map->out_size && map->out)
-        return error_set(EINVAL, "brood_pool_map: out is there, but results have no size");
-    if (!map->in_size && map->in && !region_contains(map->in))
-        return error_set(EINVAL, "brood_pool_map: in_size is 0 and in %p is not in the region", map->in);
-    if (map->count > JOB_ITEMS_MOST)
-        return error_set(EINVAL, "brood_pool_map: %zu items are more than %llu", map->count,
-                         (unsigned long long)JOB_ITEMS_MOST);
-    size_t bytes;
-    if (__builtin_mul_overflow(map->count, map->in_size, &bytes) ||
-        __builtin_mul_overflow(map->count, map->out_size, &bytes))
-        return error_set(ENOMEM, "brood_pool_map: %zu items of %zu bytes in and %zu out are more than there can be",
-                         map->count, map->in_size, map->out_size);
+        return error_set(EINVAL, "%s: task is NULL", call);
     if (!options)
         return 0;
     if (options->retries < 0 || options->retries > RETRIES_MOST)
-        return error_set(EINVAL, "brood_pool_map: %d retries: 0 to %d can be had", options->retries, RETRIES_MOST);
-    for (size_t i = 0; i < sizeof options->reserved / sizeof *options->reserved; i++)
-        if (options->reserved[i])
-            return error_set(EINVAL, "brood_pool_map: the options are of a newer brood (reserved[%zu])", i);
+        return error_set(EINVAL, "%s: %d retries: 0 to %d can be had", call, options->retries, RETRIES_MOST);
+    if (options->soft_ms < 0 || options->hard_ms < 0)
+        return error_set(EINVAL, "%s: a limit of %d ms", call,
+                         options->soft_ms < 0 ? options->soft_ms : options->hard_ms);
+    return error_reserved(call, options->reserved, sizeof options->reserved / sizeof(void *));
+}
+
+bool task_varies(size_t size)
+{
+    return size == BROOD_BLOCKS || size == BROOD_STRINGS;
+}
+
+int map_check(const struct map *map, const char *call, brood_task *task)
+{
+    int failed = task_check(call, task, &map->options);
+    if (failed < 0)
+        return failed;
+    if (map->out_size == BROOD_STRINGS)
+        return error_set(EINVAL, "%s: results of varying size are BROOD_BLOCKS", call);
+    if (map->count > 0 && map->in_size && !map->in)
+        return error_set(EINVAL, "%s: in is NULL, and its items have a size", call);
+    if (map->count > 0 && map->out_size && !map->out)
+        return error_set(EINVAL, "%s: out is NULL, and results have a size", call);
+    if (map->count > 0 && !map->out_size && map->out)
+        return error_set(EINVAL, "%s: out is there, but results have no size", call);
+    if (!map->in_size && map->in && !region_contains(map->in))
+        return error_set(EINVAL, "%s: in_size is 0 and in %p is not in the region", call, map->in);
+    if (map->count > JOB_ITEMS_MOST)
+        return error_set(EINVAL, "%s: %zu items are more than %llu", call, map->count,
+                         (unsigned long long)JOB_ITEMS_MOST);
+    size_t bytes, in_size = task_varies(map->in_size) ? sizeof(brood_block) : map->in_size;
+    size_t out_size = task_varies(map->out_size) ? sizeof(brood_block) : map->out_size;
+    if (__builtin_mul_overflow(map->count, in_size, &bytes) || __builtin_mul_overflow(map->count, out_size, &bytes))
+        return error_set(ENOMEM, "%s: %zu items of %zu bytes in and %zu out are more than there can be", call,
+                         map->count, in_size, out_size);
     return 0;
 }
 
@@ -66,52 +77,133 @@ static int check(const struct map *map, brood_task *task)
 
 static size_t choose_chunk(const struct map *map)
 {
-    size_t chunk = map->options ? map->options->chunk : 0;
+    size_t chunk = map->options.chunk;
     if (chunk == 0)
         chunk = map->count / ((size_t)map->pool->count * CHUNKS_PER_WORKER);
     return chunk == 0 ? 1 : chunk > map->count ? map->count : chunk;
 }
 
-/* Names the task, so that workers find it. 0 or -errno with a sentence. */
-static int name_task(struct job *job, brood_task *task)
+brood_block task_item(const void *in, size_t in_size, size_t i)
 {
-    uintptr_t address;
-    memcpy(&address, &task, sizeof address);
-    /* A library whose file is gone may still have been there when the keeper was forked: workers tell. */
-    if (module_name(address, &job->task) == -EINVAL)
-        return error_set(EINVAL, "brood_pool_map: the task at %p is in no module: workers cannot find it",
-                         (void *)address);
+    if (in_size == BROOD_BLOCKS)
+        return ((const brood_block *)in)[i];
+    char *string = ((char *const *)in)[i];
+    return (brood_block){ string, string ? strlen(string) + 1 : 1 };
+}
+
+static size_t aligned(size_t size)
+{
+    return (size + BLOCK_ALIGNMENT - 1) & ~(size_t)(BLOCK_ALIGNMENT - 1);
+}
+
+/* Where the items are, and copies of those that do not lie in the region: all in one block. 0 or -errno. */
+static int pack_items(struct map *map, const char *call)
+{
+    size_t size = map->count * sizeof(brood_block);
+    for (size_t i = 0; i < map->count; i++) {
+        brood_block item = task_item(map->in, map->in_size, i);
+        if (item.size && !item.data)
+            return error_set(EINVAL, "%s: item %zu is NULL, and has a size", call, i);
+        if (item.size > SIZE_MAX / 4 ||
+            (!region_holds(item.data, item.size) && __builtin_add_overflow(size, aligned(item.size), &size)))
+            return error_set(ENOMEM, "%s: the items are more than there can be", call);
+    }
+    brood_block *blocks = heap_take(size, false);
+    if (!blocks)
+        return error_set(ENOMEM, "%s: no memory in the region for items of %zu bytes", call, size);
+    map->job->in_copy = blocks;
+    char *at = (char *)(blocks + map->count);
+    for (size_t i = 0; i < map->count; i++) {
+        blocks[i] = task_item(map->in, map->in_size, i);
+        if (blocks[i].size == 0) {
+            blocks[i].data = NULL;
+        } else if (!region_holds(blocks[i].data, blocks[i].size)) {
+            memcpy(at, blocks[i].data, blocks[i].size);
+            blocks[i].data = at;
+            at += aligned(blocks[i].size);
+        }
+    }
+    map->job->in = (char *)blocks;
+    map->job->in_size = sizeof *blocks;
+    map->job->in_varies = true;
     return 0;
 }
 
-static int make_job(struct map *map, brood_task *task)
+static int no_memory(const struct map *map, const char *call)
 {
-    bool want_ends = map->options && map->options->ends;
-    map->job = job_create(map->count, choose_chunk(map), map->pool->count, want_ends);
-    bool copy_in = map->in_size && !region_holds(map->in, map->count * map->in_size);
-    bool copy_out = map->out_size && !region_holds(map->out, map->count * map->out_size);
-    if (map->job && copy_in)
-        map->in_copy = heap_take(map->count * map->in_size, false);
-    if (map->job && copy_out)
-        map->out_copy = heap_take(map->count * map->out_size, true);
-    if (!map->job || (copy_in && !map->in_copy) || (copy_out && !map->out_copy))
-        return error_set(ENOMEM, "no memory in the region for a map of %zu items of %zu bytes in and %zu out",
-                         map->count, map->in_size, map->out_size);
-    if (copy_in)
-        memcpy(map->in_copy, map->in, map->count * map->in_size);
-    map->job->in = copy_in ? map->in_copy : map->in;
-    map->job->out = copy_out ? map->out_copy : map->out;
-    map->job->out_is_ours = copy_out;
-    map->job->in_size = map->in_size;
-    map->job->out_size = map->out_size;
-    map->job->retries = map->options ? map->options->retries : 0;
-    return name_task(map->job, task);
+    return error_set(ENOMEM, "%s: no memory in the region for a map of %zu items", call, map->count);
+}
+
+static int place_items(struct map *map, const char *call)
+{
+    struct job *job = map->job;
+    size_t bytes = map->count * map->in_size;
+    if (task_varies(map->in_size))
+        return pack_items(map, call);
+    job->in = map->in;
+    job->in_size = map->in_size;
+    if (!map->in_size || region_holds(map->in, bytes))
+        return 0;
+    job->in = job->in_copy = heap_take_copy(bytes, map->in, bytes);
+    return job->in ? 0 : no_memory(map, call);
+}
+
+static int place_results(struct map *map, const char *call)
+{
+    struct job *job = map->job;
+    job->replies = map->out_size == BROOD_BLOCKS;
+    job->out = map->out;
+    job->out_size = job->replies ? sizeof(brood_block) : map->out_size;
+    if (!job->out_size || (!job->replies && region_holds(map->out, map->count * map->out_size)))
+        return 0;
+    job->out_is_ours = true;
+    job->out = job->out_copy = heap_take(map->count * job->out_size, true);
+    return job->out ? 0 : no_memory(map, call);
+}
+
+static int make_job(struct map *map, const char *call, brood_task *task)
+{
+    struct owner *owner = map->pool->owner;
+    map->job = job_create(map->pool, map->count, choose_chunk(map), map->pool->count, map->options.ends != NULL);
+    if (!map->job)
+        return no_memory(map, call);
+    map->job->retries = map->options.retries;
+    map->job->soft_ms = map->options.soft_ms;
+    map->job->hard_ms = map->options.hard_ms;
+    map->job->max_memory = task_most(&map->options);
+    map->job->limited = map->options.soft_ms || map->options.hard_ms || map->options.max_memory;
+    pthread_mutex_lock(&owner->guard);
+    map->job->task = function_name(&owner->functions, task_address(task), call);
+    pthread_mutex_unlock(&owner->guard);
+    if (!map->job->task)
+        return -errno;
+    int failed = place_items(map, call);
+    return failed < 0 ? failed : place_results(map, call);
+}
+
+int64_t task_most(const brood_task_options *options)
+{
+    return options->max_memory < INT64_MAX / 2 ? (int64_t)options->max_memory : INT64_MAX / 2;
+}
+
+void task_watch(struct brood_pool *pool, struct watch *watch)
+{
+    if (!watch->on && atomic_fetch_add(&pool->watched, 1) == 0)
+        pool_poke(pool);
+    watch->on = true;
+}
+
+void task_unwatch(struct brood_pool *pool, struct watch *watch)
+{
+    if (watch->on)
+        atomic_fetch_sub(&pool->watched, 1);
+    watch->on = false;
 }
 
 static bool job_is_named(const struct brood_pool *pool, const struct job *job)
 {
     for (uint32_t i = 0; i < pool->count; i++)
-        if (atomic_load(&pool->workers[i].look) == job)
+        if (atomic_load(&pool->workers[i].look) == &job->work)
             return true;
     return false;
 }
@@ -121,7 +213,7 @@ static bool job_is_worked_on(const struct brood_pool *pool, const struct job *jo
 {
     for (uint32_t i = 0; i < pool->count; i++) {
         int32_t pid = atomic_load(&pool->workers[i].pid);
-        if (atomic_load(&pool->workers[i].look) == job && pid && !thread_is_gone((uint32_t)pid))
+        if (atomic_load(&pool->workers[i].look) == &job->work && pid && !thread_is_gone((uint32_t)pid))
             return true;
     }
     return false;
@@ -145,133 +237,111 @@ void owner_free_retired(struct owner *owner, const struct brood_pool *pool, bool
 static void retire(struct map *map)
 {
     struct owner *owner = map->pool->owner;
-    if (!map->job)
-        return;
+    pthread_mutex_lock(&map->job_guard); /* other threads may look whether it is over */
+    struct job *job = map->job;
+    map->job = NULL;
+    pthread_mutex_unlock(&map->job_guard);
     /* As a rule they leave at once. One that has lost its CPU is not waited for. */
     int64_t end = clock_now() + RETIRE_NS;
-    while (job_is_named(map->pool, map->job) && clock_now() < end)
+    while (job_is_named(map->pool, job) && clock_now() < end)
         sched_yield();
     struct retired *retired = malloc(sizeof *retired);
-    while (!retired && job_is_named(map->pool, map->job))
+    while (!retired && job_is_named(map->pool, job))
         sched_yield();
     pthread_mutex_lock(&owner->guard);
     if (retired) {
-        *retired = (struct retired){ .job = map->job, .next = owner->retired };
+        *retired = (struct retired){ .job = job, .next = owner->retired };
         owner->retired = retired;
     } else {
-        job_destroy(map->job);
+        job_destroy(job);
     }
     owner_free_retired(owner, map->pool, false);
     pthread_mutex_unlock(&owner->guard);
 }
 
-static void discard(struct map *map)
-{
-    retire(map);
-    if (map->in_copy)
-        heap_give(map->in_copy, NULL);
-    if (map->out_copy)
-        heap_give(map->out_copy, NULL);
-}
-
 /* ---- running it ---- */
 
-/* Whether a keeper is on duty whose death would be told. */
-static bool is_kept(const struct map *map)
-{
-    return atomic_load(&map->place->duty.word) & FUTEX_TID_MASK && atomic_load(&thread_deaths_are_told);
-}
-
-static struct place *free_place(struct brood_pool *pool)
-{
-    for (int i = 0; i < POOL_JOBS; i++)
-        if (!atomic_load(&pool->places[i].job))
-            return &pool->places[i];
-    return NULL;
-}
-
-static void submit(struct map *map)
+static int offer(struct map *map, const char *call)
 {
     struct brood_pool *pool = map->pool;
     struct owner *owner = pool->owner;
     struct thread *self = thread_self();
     pthread_mutex_lock(&owner->guard);
-    while (!(map->place = free_place(pool)))
-        pthread_cond_wait(&owner->room, &owner->guard);
-    map->job->place = map->place;
-    bell_lift(self, &pool->work);
-    atomic_store(&map->place->job, map->job);
+    int failed = pool_put(pool, &map->job->work);
     pthread_mutex_unlock(&owner->guard);
     bell_ring(self, &pool->work);
+    return failed < 0 ? no_memory(map, call) : 0;
 }
 
-static void withdraw(struct map *map)
+int map_begin(struct map *map, const char *call, brood_task *task)
 {
-    struct owner *owner = map->pool->owner;
-    pthread_mutex_lock(&owner->guard);
-    owner->fallen = 0;
-    atomic_store(&map->place->job, NULL);
-    pthread_cond_signal(&owner->room);
-    pthread_mutex_unlock(&owner->guard);
-}
-
-/* Sleeps until there is news, or the keeper dies, or until `deadline`, or for no reason. */
-static void sleep_on_duty(struct map *map, uint32_t verdicts, int64_t deadline)
-{
-    _Atomic uint32_t *duty = &map->place->duty.word;
-    uint32_t word = atomic_load(duty);
-    if (!is_kept(map)) {
-        int64_t look = clock_now() + KEEPER_STARTS_NS;
-        futex_sleep(duty, word, look < deadline ? look : deadline);
-        return;
+    int failed = map_check(map, call, task);
+    if (failed < 0 || map->count == 0)
+        return failed;
+    failed = make_job(map, call, task);
+    if (failed == 0 && (map->options.hard_ms || map->options.max_memory))
+        task_watch(map->pool, &map->watch);
+    if (failed == 0)
+        failed = offer(map, call);
+    if (failed < 0)
+        task_unwatch(map->pool, &map->watch);
+    if (failed < 0 && map->job) {
+        job_destroy(map->job);
+        map->job = NULL;
     }
-    if (word & PLACE_NEWS) {
-        atomic_fetch_and(duty, ~(uint32_t)PLACE_NEWS);
-        return;
-    }
-    if (!(word & FUTEX_WAITERS) && !atomic_compare_exchange_strong(duty, &word, word | FUTEX_WAITERS))
-        return;
-    /* Read after the word: news that this does not show yet will have changed the word. */
-    if (!atomic_load(&map->job->finished) && atomic_load(&map->pool->verdicts) == verdicts)
-        futex_sleep(duty, word | FUTEX_WAITERS, deadline);
+    return failed;
 }
 
-static void tell_progress(struct map *map, size_t *told, int64_t *next)
+/* One that was refused is not finished for its caller while a worker is in it. */
+bool map_is_over(struct map *map)
 {
-    const brood_task_options *options = map->options;
-    if (!options || !options->progress)
-        return;
-    if (clock_now() < *next)
-        return;
-    size_t done = job_progress(map->job);
-    *told = done > *told ? done : *told; /* an item that is run again counts once */
-    options->progress(options->context, *told, map->count);
-    *next = clock_now() + PROGRESS_NS;
+    pthread_mutex_lock(&map->job_guard);
+    const struct job *job = map->job;
+    bool over =
+        !job || (atomic_load(&job->finished) && (!atomic_load(&job->refused) || !job_is_worked_on(map->pool, job)));
+    pthread_mutex_unlock(&map->job_guard);
+    return over;
 }
 
-/* 0: finished.  -errno with a sentence: it cannot be. */
-static int wait_for(struct map *map)
+static bool is_in_job(const struct worker *worker, const void *job)
 {
-    bool progress = map->options && map->options->progress;
-    int64_t next = clock_now() + PROGRESS_NS;
-    uint32_t verdicts = atomic_load(&map->pool->verdicts);
-    size_t told = 0;
-    int failed;
-    while (!atomic_load(&map->job->finished)) {
-        if (!is_kept(map) && (failed = pool_keep(map->pool)) < 0)
-            return failed;
-        uint32_t now = atomic_load(&map->pool->verdicts);
-        int stuck = atomic_load(&map->pool->stuck);
-        if (stuck && now != verdicts)
-            return error_set(EAGAIN, "pool '%s' has no worker and can start none: %s", map->pool->name,
-                             strerror(stuck));
-        sleep_on_duty(map, now, progress ? next : CLOCK_NEVER);
-        if (!atomic_load(&map->job->finished))
-            tell_progress(map, &told, &next);
-    }
-    next = 0;
-    tell_progress(map, &told, &next);
-    return 0;
+    return atomic_load(&worker->work) == &((const struct job *)job)->work;
+}
+
+/* The turns of those who are in it; whoever opens one after `refused` was said sees that. */
+static void cancel_turns(struct map *map, int64_t at)
+{
+    struct brood_pool *pool = map->pool;
+    for (uint32_t i = 0; i < pool->count; i++)
+        pool_cancel_turn(pool, &pool->workers[i], is_in_job, map->job, at);
+}
+
+void map_cancel(struct map *map, int64_t at)
+{
+    if (!map->job || atomic_load(&map->job->finished))
+        return;
+    task_watch(map->pool, &map->watch);
+    job_refuse(map->job, -ECANCELED);
+    cancel_turns(map, at);
+    pool_poke(map->pool);
+}
+
+void map_ask(struct map *map, unsigned seat)
+{
+    pthread_mutex_lock(&map->job_guard);
+    if (map->job)
+        atomic_fetch_or(&map->job->seats, UINT64_C(1) << (seat - 1));
+    pthread_mutex_unlock(&map->job_guard);
+}
+
+static void tell_progress(struct map *map)
+{
+    const brood_task_options *options = &map->options;
+    size_t done = map->job ? job_progress(map->job) : 0;
+    if (!options->progress)
+        return;
+    map->told = done > map->told ? done : map->told; /* an item that is run again counts once */
+    options->progress(options->context, map->told, map->count);
 }
 
 /* ---- what it left ---- */
@@ -284,33 +354,79 @@ static const struct failure *failure_of(const struct job *job, size_t item)
     return failure;
 }
 
-/* An item's attempt is one more than its deaths, unless the last death was its end. */
-static void gather_ends(const struct map *map, bool finished)
+/* A record knows all but how long the item ran. */
+static void keep_wall(brood_end *end, const brood_end *record)
 {
-    brood_end *ends = map->options ? map->options->ends : NULL;
+    int64_t wall_us = end->wall_us;
+    *end = *record;
+    end->wall_us = wall_us;
+}
+
+/* An item's attempt is one more than its deaths, unless the last death was its end. `others`: how those ended that are
+ * not known to have. */
+static void gather_ends(const struct map *map, bool finished, brood_how others)
+{
+    brood_end *ends = map->options.ends;
     const struct job *job = map->job;
     if (!ends)
         return;
     for (size_t i = 0; i < map->count; i++) {
         brood_how how = (brood_how)atomic_load_explicit(&job->fates[i], memory_order_acquire);
         bool done = finished || job_item_over(job, i);
+        int code = atomic_load_explicit(&job->codes[i], memory_order_relaxed);
         ends[i] = (brood_end){ .how = how    ? how
                                       : done ? BROOD_RETURNED
-                                             : BROOD_RUNNING,
+                                             : others,
+                               .code = how == BROOD_CRASHED ? 0 : code,
+                               .signal = how == BROOD_CRASHED ? code : 0,
                                .index = i,
                                .attempt = 1,
+                               .wall_us = atomic_load(&job->walls[i]),
                                .pid = atomic_load(&job->pids[i]) };
     }
     for (const struct failure *failure = atomic_load(&job->failures); failure; failure = failure->next) {
         brood_end *end = &ends[failure->end.index];
         int deaths = end->attempt - 1 + (failure->end.how != BROOD_FAILED);
         if (end->how == failure->end.how && !end->why[0])
-            *end = failure->end; /* the newest comes first: the others are of attempts before it */
+            keep_wall(end, &failure->end); /* the newest comes first: the others are of attempts before it */
         end->attempt = deaths + 1;
     }
-    for (size_t i = 0; i < map->count; i++)
-        if (ends[i].how > BROOD_FAILED)
-            ends[i].attempt--; /* its last death was its last attempt */
+    for (size_t i = 0; i < map->count; i++) {
+        if (ends[i].how > BROOD_FAILED && ends[i].why[0])
+            ends[i].attempt--; /* its last death was its last attempt; without a record it was not counted */
+        end_explain(&ends[i]);
+    }
+}
+
+/* The result of an item that returned 0, to the user's array. */
+static void hand_over(const struct map *map, size_t i)
+{
+    struct job *job = map->job;
+    if (!job->out_copy)
+        return;
+    memcpy((char *)map->out + i * job->out_size, (char *)job->out_copy + i * job->out_size, job->out_size);
+    if (job->replies)
+        ((brood_block *)job->out_copy)[i] = (brood_block){ 0 }; /* it is the user's from here on */
+}
+
+/* Of a map that was refused: what has been done all the same. How many items have not. */
+static size_t gather_some(const struct map *map, brood_how others)
+{
+    const struct job *job = map->job;
+    size_t missing = 0;
+    for (size_t i = 0; i < map->count; i++) {
+        if (job_item_over(job, i) && !atomic_load_explicit(&job->fates[i], memory_order_acquire))
+            hand_over(map, i);
+        else
+            missing++;
+    }
+    gather_ends(map, false, others);
+    return missing;
+}
+
+static int count_of(size_t failed)
+{
+    return failed > INT32_MAX ? INT32_MAX : (int)failed;
 }
 
 /* Results of items that did not fail go to the user's array; how many failed, with the sentence of the first. */
@@ -323,70 +439,122 @@ static int gather(const struct map *map)
             continue;
         first = failed++ == 0 ? i : first;
     }
-    if (map->out_copy && failed == 0)
-        memcpy(map->out, map->out_copy, map->count * map->out_size);
-    for (size_t i = 0; map->out_copy && failed > 0 && i < map->count; i++)
-        if (!atomic_load_explicit(&job->fates[i], memory_order_relaxed))
-            memcpy((char *)map->out + i * map->out_size, (char *)map->out_copy + i * map->out_size, map->out_size);
-    gather_ends(map, true);
+    if (job->out_copy && failed == 0 && !job->replies)
+        memcpy(map->out, job->out_copy, map->count * map->out_size);
+    else
+        for (size_t i = 0; job->out_copy && i < map->count; i++)
+            if (!atomic_load_explicit(&job->fates[i], memory_order_relaxed))
+                hand_over(map, i);
+    gather_ends(map, true, BROOD_RUNNING);
     if (failed == 0)
         return 0;
     const struct failure *failure = failure_of(job, first);
     error_tell("%zu of %zu tasks failed; the first, item %zu: %s", failed, map->count, first,
                failure ? failure->end.why : brood_how_name((brood_how)job->fates[first]));
-    return failed > INT32_MAX ? INT32_MAX : (int)failed;
+    return count_of(failed);
 }
 
-static int run(struct map *map, brood_task *task)
+static int gather_cancelled(const struct map *map)
 {
-    int result = make_job(map, task);
-    if (result < 0)
-        return result;
-    submit(map);
-    result = wait_for(map);
-    if (result < 0)
-        atomic_store(&map->job->refused, result);
-    withdraw(map);
-    if (atomic_load(&map->job->refused)) {
-        /* A worker may be in one of its chunks all the same: that is run to its end, since it uses our memory. */
-        while (job_is_worked_on(map->pool, map->job))
-            nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
-    }
-    if (result < 0) {
-        gather_ends(map, false);
-        return result;
-    }
-    if (atomic_load(&map->job->refused) < 0) {
-        char function[MODULE_PATH_MAX + 64];
-        module_describe(&map->job->task, function, sizeof function);
-        return error_set(ENOENT, "the workers of pool '%s' lack the %s", map->pool->name, function);
-    }
-    return gather(map);
+    size_t missing = gather_some(map, BROOD_CANCELLED);
+    error_tell("%zu of %zu tasks were cancelled, or failed before that", missing, map->count);
+    return count_of(missing);
+}
+
+static int gather_refused(const struct map *map, int failed)
+{
+    gather_some(map, BROOD_RUNNING);
+    if (failed < 0)
+        return failed;
+    char function[MODULE_PATH_MAX + 64];
+    module_describe(map->job->task, function, sizeof function);
+    return error_set(ENOENT, "the workers of pool '%s' lack the %s", map->pool->name, function);
+}
+
+static int gather_all(struct map *map, int failed)
+{
+    struct job *job = map->job;
+    if (failed < 0)
+        atomic_store(&job->refused, failed);
+    pool_withdraw(map->pool, &job->work);
+    if (!atomic_load(&job->refused))
+        return gather(map);
+    /* A worker may be in one of its chunks all the same: that is run to its end, since it uses our memory. */
+    while (job_is_worked_on(map->pool, job))
+        nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+    heap_settle(); /* one that is gone may not have been reaped yet */
+    return atomic_load(&job->refused) == -ECANCELED ? gather_cancelled(map) : gather_refused(map, failed);
+}
+
+int map_end(struct map *map, int failed)
+{
+    if (!map->job)
+        return 0;
+    int result = gather_all(map, failed);
+    int error = errno;
+    task_unwatch(map->pool, &map->watch);
+    retire(map);
+    errno = error;
+    return result;
+}
+
+void map_forget(struct map *map)
+{
+    if (!map->job)
+        return;
+    pool_withdraw(map->pool, &map->job->work);
+    task_unwatch(map->pool, &map->watch);
+    retire(map);
+}
+
+/* ---- the call that waits ---- */
+
+static bool is_over(void *map)
+{
+    return map_is_over(map);
+}
+
+static void ask(void *map, unsigned seat)
+{
+    map_ask(map, seat);
+}
+
+static void tick(void *map)
+{
+    tell_progress(map);
 }
 
 int brood_pool_map(brood_pool *pool, brood_task *task, const void *in, size_t in_size, void *out, size_t out_size,
                    size_t count, const brood_task_options *options)
 {
-    struct map map = {
-        .pool = pool, .in = in, .out = out, .in_size = in_size, .out_size = out_size, .count = count, .options = options
-    };
-    int result = pool_enter(pool, "brood_pool_map");
-    if (result < 0 || (result = check(&map, task)) < 0)
+    static const char call[] = "brood_pool_map";
+    struct map map = { .pool = pool,
+                       .in = in,
+                       .out = out,
+                       .in_size = in_size,
+                       .out_size = out_size,
+                       .count = count,
+                       .job_guard = PTHREAD_MUTEX_INITIALIZER };
+    if (options)
+        map.options = *options;
+    int result = pool_use(pool, call, true);
+    if (result < 0)
         return result;
-    if (count == 0) {
-        if (options && options->progress)
-            options->progress(options->context, 0, 0);
-        return 0;
+    result = map_begin(&map, call, task);
+    if (result == 0) {
+        const struct await await = { .pool = pool,
+                                     .over = is_over,
+                                     .ask = ask,
+                                     .tick = map.options.progress ? tick : NULL,
+                                     .context = &map,
+                                     .deadline = CLOCK_NEVER };
+        result = pool_await(&await);
+        if (result == 0)
+            tell_progress(&map);
+        result = map_end(&map, result);
     }
-    pthread_mutex_lock(&pool->owner->guard);
-    pool->owner->users++;
-    pthread_mutex_unlock(&pool->owner->guard);
-    result = run(&map, task);
     int failed = errno;
-    discard(&map);
-    pthread_mutex_lock(&pool->owner->guard);
-    pool->owner->users--;
-    pthread_mutex_unlock(&pool->owner->guard);
+    pool_leave(pool);
     errno = failed;
     return result;
 }

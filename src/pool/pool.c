@@ -5,11 +5,14 @@
 #include "error/log.h"
 #include "os/clock.h"
 #include "os/futex.h"
+#include "pool/call.h"
 #include "pool/owner.h"
+#include "pool/result.h"
 #include "process/process.h"
 #include "process/start.h"
 #include "region/heap.h"
 #include "region/region.h"
+#include "sync/noun.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -30,17 +33,27 @@ void pool_offer(struct brood_pool *pool)
     bell_ring(self, &pool->work);
 }
 
-void place_tell(struct place *place)
+void seat_tell(struct seat *seat)
 {
-    if (atomic_fetch_or(&place->duty.word, PLACE_NEWS) & FUTEX_WAITERS)
-        futex_wake(&place->duty.word, FUTEX_EVERYONE);
+    if (atomic_fetch_or(&seat->duty.word, SEAT_NEWS) & FUTEX_WAITERS)
+        futex_wake(&seat->duty.word, FUTEX_EVERYONE);
 }
 
 void pool_tell_callers(struct brood_pool *pool)
 {
-    for (int i = 0; i < POOL_JOBS; i++)
-        if (atomic_load(&pool->places[i].job))
-            place_tell(&pool->places[i]);
+    for (int i = 0; i < POOL_SEATS; i++)
+        seat_tell(&pool->seats[i]);
+}
+
+void work_settle(struct worker *worker, const brood_end *how)
+{
+    struct work *work = atomic_load(&worker->work);
+    if (work && work->kind == WORK_MAP)
+        job_settle((struct job *)(void *)work, worker, how);
+    else if (work)
+        ring_settle((struct ring *)(void *)work, worker, how);
+    atomic_store(&worker->work, NULL);
+    atomic_store(&worker->look, NULL);
 }
 
 int pool_enter(const struct brood_pool *pool, const char *call)
@@ -49,9 +62,96 @@ int pool_enter(const struct brood_pool *pool, const char *call)
         return -EINVAL;
     if (!pool)
         return error_null(call, "the pool");
-    if (pool->creator != getpid())
+    if (pool->creator != thread_self()->process)
         return error_set(EPERM, "%s: pool '%s' belongs to process %d", call, pool->name, pool->creator);
     return 0;
+}
+
+int pool_use(struct brood_pool *pool, const char *call, bool submits)
+{
+    int failed = pool_enter(pool, call);
+    if (failed < 0)
+        return failed;
+    struct owner *owner = pool->owner;
+    if ((atomic_fetch_add(&owner->users, 1) & OWNER_CLOSED) && submits) {
+        pool_leave(pool);
+        return error_set(EPIPE, "%s: pool '%s' is closed", call, pool->name);
+    }
+    if (atomic_load_explicit(&owner->callbacks, memory_order_relaxed))
+        results_tell(pool, false, submits);
+    if (!submits)
+        return 0;
+    if (atomic_load(&pool->broken))
+        failed = error_set(ENOTRECOVERABLE, "pool '%s' is broken: %s", pool->name, pool->why);
+    else if (!pool_is_kept(pool))
+        failed = pool_keep(pool);
+    if (failed == -ECANCELED) /* another thread has just ended it */
+        failed = error_set(EPIPE, "%s: pool '%s' is closed", call, pool->name);
+    if (failed < 0)
+        pool_leave(pool);
+    return failed;
+}
+
+void pool_leave(struct brood_pool *pool)
+{
+    atomic_fetch_sub(&pool->owner->users, 1);
+}
+
+void pool_cancel_turn(struct brood_pool *pool, struct worker *worker,
+                      bool (*is_its)(const struct worker *, const void *), const void *what, int64_t at)
+{
+    struct turn *turn = &worker->turn;
+    pthread_mutex_lock(&pool->owner->turns); /* or one who was late with an old turn would undo a newer one's */
+    uint64_t word = atomic_load(&turn->word);
+    if (turn_is_open(word) && is_its(worker, what) && atomic_load(&turn->word) == word) {
+        atomic_store(&turn->cancel_at, at);
+        atomic_store(&turn->cancel, word);
+    }
+    pthread_mutex_unlock(&pool->owner->turns);
+}
+
+void pool_poke(struct brood_pool *pool)
+{
+    struct owner *owner = pool->owner;
+    pthread_mutex_lock(&owner->guard);
+    if (owner->keeper)
+        process_signal(owner->keeper, SIGTERM);
+    pthread_mutex_unlock(&owner->guard);
+}
+
+int pool_put(struct brood_pool *pool, struct work *work)
+{
+    struct rack *rack = &pool->rack, *next;
+    int at = 0;
+    while (atomic_load(&rack->places[at])) {
+        if (++at < RACK_PLACES)
+            continue;
+        next = atomic_load(&rack->next);
+        if (!next) {
+            next = heap_take_aligned(sizeof *next, 64);
+            if (!next)
+                return -ENOMEM;
+            heap_label(next, "rack of a pool");
+            atomic_store(&rack->next, next);
+        }
+        rack = next;
+        at = 0;
+    }
+    bell_lift(thread_self(), &pool->work);
+    atomic_store(&rack->places[at], work);
+    atomic_store(&pool->offers, atomic_load(&pool->offers) + 1);
+    return 0;
+}
+
+void pool_withdraw(struct brood_pool *pool, const struct work *work)
+{
+    struct owner *owner = pool->owner;
+    pthread_mutex_lock(&owner->guard);
+    for (struct rack *rack = &pool->rack; rack; rack = atomic_load(&rack->next))
+        for (int i = 0; i < RACK_PLACES; i++)
+            if (atomic_load(&rack->places[i]) == work)
+                atomic_store(&rack->places[i], NULL);
+    pthread_mutex_unlock(&owner->guard);
 }
 
 /* By the fork server rather than fork where there are other threads now, whose locks it would hand on torn. SIGTERM is
@@ -81,6 +181,10 @@ int pool_keep(struct brood_pool *pool)
     struct owner *owner = pool->owner;
     int failed = 0;
     pthread_mutex_lock(&owner->guard);
+    if (atomic_load(&pool->closing)) { /* it is the one's who ends the pool now */
+        pthread_mutex_unlock(&owner->guard);
+        return -ECANCELED;
+    }
     brood_end end;
     if (owner->keeper && process_await(owner->keeper, &end, 0)) {
         process_discard(owner->keeper);
@@ -112,42 +216,89 @@ static void await_workers(struct brood_pool *pool)
         if (pid)
             table_release(pool->workers[i].slot);
     }
+    heap_settle(); /* they may have died after their keeper was reaped */
 }
 
 static void discard(struct brood_pool *pool)
 {
     struct owner *owner = pool->owner;
     if (owner) {
-        pthread_cond_destroy(&owner->room);
+        calls_free(owner);
+        functions_free(&owner->functions);
         pthread_mutex_destroy(&owner->guard);
+        pthread_mutex_destroy(&owner->turns);
         free(owner);
+    }
+    for (struct rack *rack = atomic_load(&pool->rack.next), *next; rack; rack = next) {
+        next = atomic_load(&rack->next);
+        heap_give(rack, NULL);
     }
     if (pool->workers)
         heap_give(pool->workers, NULL);
+    if (pool->arg_copy)
+        heap_give(pool->arg_copy, NULL);
     heap_give(pool, NULL);
 }
 
 static int check(int workers, const brood_pool_options *options)
 {
+    static const char call[] = "brood_pool_create";
     if (workers < 0 || workers > POOL_WORKERS)
-        return error_set(EINVAL, "brood_pool_create: %d workers: there must be 0 to %d", workers, POOL_WORKERS);
-    for (size_t i = 0; options && i < sizeof options->reserved / sizeof *options->reserved; i++)
-        if (options->reserved[i])
-            return error_set(EINVAL, "brood_pool_create: the options are of a newer brood (reserved[%zu])", i);
-    if (options && options->start != BROOD_DEFAULT && !brood_start_name(options->start))
-        return error_set(EINVAL, "brood_pool_create: %d is no start method", (int)options->start);
+        return error_set(EINVAL, "%s: %d workers: there must be 0 to %d", call, workers, POOL_WORKERS);
+    if (!options)
+        return 0;
+    if (error_reserved(call, options->reserved, sizeof options->reserved / sizeof(void *)) < 0)
+        return -EINVAL;
+    if (options->start != BROOD_DEFAULT && !brood_start_name(options->start))
+        return error_set(EINVAL, "%s: %d is no start method", call, (int)options->start);
+    if (options->max_tasks < 0 || options->max_deaths < 0 || options->max_deaths > DEATHS_MOST ||
+        options->max_deaths_ms < 0)
+        return error_set(EINVAL,
+                         "%s: max_tasks %d, max_deaths %d, max_deaths_ms %d: 0 is the least, 1,000 deaths the most",
+                         call, options->max_tasks, options->max_deaths, options->max_deaths_ms);
+    if (options->arg_size && !options->arg)
+        return error_set(EINVAL, "%s: arg is NULL, and has a size", call);
+    if (!options->arg_size && options->arg && !region_contains(options->arg))
+        return error_set(EINVAL, "%s: arg_size is 0 and arg %p is not in the region", call, options->arg);
     return 0;
 }
 
-brood_pool *brood_pool_create(int workers, const brood_pool_options *options)
+/* A hook of the user's is named, NULL is not. 0 or -errno. */
+static int name_hook(struct owner *owner, brood_target *hook, const struct module_function **name)
 {
-    if (region_enter() < 0 || check(workers, options) < 0)
-        return NULL;
-    uint32_t count = workers ? (uint32_t)workers : (uint32_t)brood_cpu_count();
-    if (count > POOL_WORKERS)
-        count = POOL_WORKERS;
-    struct brood_pool *pool = heap_take(sizeof *pool, true);
-    struct worker *records = pool ? heap_take(count * sizeof *records, true) : NULL;
+    uintptr_t address;
+    memcpy(&address, &hook, sizeof address);
+    *name = hook ? function_name(&owner->functions, address, "brood_pool_create") : NULL;
+    return hook && !*name ? -errno : 0;
+}
+
+static int take_options(struct brood_pool *pool, const brood_pool_options *options)
+{
+    pool->start = options ? (int32_t)options->start : BROOD_DEFAULT;
+    snprintf(pool->name, sizeof pool->name, "%s", options && options->name ? options->name : "pool");
+    if (!options)
+        return 0;
+    pool->max_tasks = options->max_tasks;
+    pool->max_deaths = options->max_deaths;
+    pool->max_deaths_ms = options->max_deaths_ms;
+    pool->max_memory = options->max_memory < INT64_MAX ? (int64_t)options->max_memory : INT64_MAX;
+    int failed = name_hook(pool->owner, options->begin, &pool->begin);
+    if (failed == 0)
+        failed = name_hook(pool->owner, options->finish, &pool->finish);
+    if (failed < 0)
+        return failed;
+    pool->arg = (void *)(uintptr_t)options->arg;
+    if (!options->arg_size)
+        return 0;
+    pool->arg = pool->arg_copy = heap_take_copy(options->arg_size, options->arg, options->arg_size);
+    return pool->arg ? 0 : error_set(ENOMEM, "no memory in the region for an argument of %zu bytes", options->arg_size);
+}
+
+/* The blocks of a pool; NULL with errno, without a sentence. */
+static struct brood_pool *lay_out(uint32_t count)
+{
+    struct brood_pool *pool = heap_take_aligned(sizeof *pool, 64);
+    struct worker *records = pool ? heap_take_aligned(count * sizeof *records, 64) : NULL;
     struct owner *owner = records ? calloc(1, sizeof *owner) : NULL;
     if (pool)
         pool->workers = records;
@@ -158,17 +309,28 @@ brood_pool *brood_pool_create(int workers, const brood_pool_options *options)
         return NULL;
     }
     pthread_mutex_init(&owner->guard, NULL);
-    pthread_cond_init(&owner->room, NULL);
+    pthread_mutex_init(&owner->turns, NULL);
+    heap_label(pool, "pool");
+    heap_label(records, "workers of a pool");
     pool->owner = owner;
     pool->creator = getpid();
     pool->count = count;
-    pool->start = options ? (int32_t)options->start : BROOD_DEFAULT;
-    snprintf(pool->name, sizeof pool->name, "%s", options && options->name ? options->name : "pool");
     for (uint32_t i = 0; i < count; i++) {
         records[i].index = i;
         records[i].pool = pool;
     }
-    if (pool_keep(pool) == 0)
+    return pool;
+}
+
+brood_pool *brood_pool_create(int workers, const brood_pool_options *options)
+{
+    if (region_enter() < 0 || check(workers, options) < 0)
+        return NULL;
+    uint32_t count = workers ? (uint32_t)workers : (uint32_t)brood_cpu_count();
+    struct brood_pool *pool = lay_out(count > POOL_WORKERS ? POOL_WORKERS : count);
+    if (!pool)
+        return NULL;
+    if (take_options(pool, options) == 0 && pool_keep(pool) == 0)
         return pool;
     int failed = errno;
     discard(pool);
@@ -206,6 +368,101 @@ int brood_pool_worker(const brood_pool *pool, int index)
     return atomic_load(&pool->workers[index].pid);
 }
 
+/* ---- the end ---- */
+
+/* Ends keeper and workers; returns when they are gone. */
+static void end_processes(struct brood_pool *pool, uint32_t how)
+{
+    struct owner *owner = pool->owner;
+    if (atomic_load(&owner->ended))
+        return;
+    atomic_store(&pool->closing, how);
+    pthread_mutex_lock(&owner->guard); /* whoever sees to the keeper has done so, and nobody will again */
+    brood_process *keeper = owner->keeper;
+    pthread_mutex_unlock(&owner->guard);
+    if (keeper) {
+        process_signal(keeper, SIGTERM);
+        if (!process_await(keeper, NULL, clock_deadline(POOL_END_MS))) {
+            process_signal(keeper, SIGKILL);
+            process_await(keeper, NULL, CLOCK_NEVER);
+        }
+    }
+    await_workers(pool);
+    atomic_store(&owner->ended, true);
+    pool_tell_callers(pool);
+}
+
+/* No more tasks from here on. False, and nothing is changed: a thread waits here, and `alone` is wanted. */
+static bool close_pool(struct owner *owner, bool alone)
+{
+    unsigned users = atomic_load(&owner->users);
+    do {
+        if (alone && (users & ~OWNER_CLOSED))
+            return false;
+    } while (!atomic_compare_exchange_weak(&owner->users, &users, users | OWNER_CLOSED));
+    return true;
+}
+
+int brood_pool_close(brood_pool *pool)
+{
+    int failed = pool_enter(pool, "brood_pool_close");
+    if (failed == 0)
+        close_pool(pool->owner, false);
+    return failed;
+}
+
+int brood_pool_terminate(brood_pool *pool)
+{
+    int failed = pool_enter(pool, "brood_pool_terminate");
+    if (failed < 0)
+        return failed;
+    close_pool(pool->owner, false);
+    atomic_fetch_add(&pool->owner->users, 1); /* it waits: the pool is not to be destroyed meanwhile */
+    end_processes(pool, CLOSING_AT_ONCE);
+    results_tell(pool, false, false);
+    pool_leave(pool);
+    return 0;
+}
+
+static bool has_news(void *owner)
+{
+    return results_have_news(owner) || results_are_over(owner);
+}
+
+static void ask_all(void *owner, unsigned seat)
+{
+    results_ask(owner, seat);
+}
+
+int brood_pool_join(brood_pool *pool, int timeout_ms)
+{
+    static const char call[] = "brood_pool_join";
+    int64_t deadline;
+    int failed = pool_enter(pool, call);
+    if (failed < 0 || (failed = noun_deadline(call, timeout_ms, &deadline)) < 0)
+        return failed;
+    struct owner *owner = pool->owner;
+    if (!close_pool(owner, true))
+        return error_set(EBUSY, "pool '%s' is in use by another thread", pool->name);
+    const struct await await = {
+        .pool = pool, .over = has_news, .ask = ask_all, .context = owner, .deadline = deadline
+    };
+    if ((failed = pool_use(pool, call, false)) < 0)
+        return failed;
+    while (!results_are_over(owner) && (failed = pool_await(&await)) == 0)
+        results_tell(pool, true, false);
+    results_tell(pool, true, false);
+    if (failed == -ETIMEDOUT) {
+        failed = error_set(ETIMEDOUT, "pool '%s': not all that was asked for has ended", pool->name);
+        pool_leave(pool);
+        return failed;
+    }
+    end_processes(pool, failed < 0 ? CLOSING_AT_ONCE : CLOSING_ORDERLY);
+    results_tell(pool, true, false); /* of those that will not end any more, too */
+    pool_leave(pool);
+    return failed == -ECANCELED ? 0 : failed;
+}
+
 int brood_pool_destroy(brood_pool *pool)
 {
     if (!pool)
@@ -214,22 +471,13 @@ int brood_pool_destroy(brood_pool *pool)
     if (failed < 0)
         return failed;
     struct owner *owner = pool->owner;
-    pthread_mutex_lock(&owner->guard);
-    bool busy = owner->users > 0;
-    pthread_mutex_unlock(&owner->guard);
-    if (busy)
+    if (!close_pool(owner, true))
         return error_set(EBUSY, "pool '%s' is in use by another thread", pool->name);
-    atomic_store(&pool->closing, 1);
-    if (owner->keeper) {
-        process_signal(owner->keeper, SIGTERM);
-        if (!process_await(owner->keeper, NULL, clock_deadline(POOL_END_MS))) {
-            process_signal(owner->keeper, SIGKILL);
-            process_await(owner->keeper, NULL, CLOCK_NEVER);
-        }
-        process_discard(owner->keeper);
-    }
-    await_workers(pool);
+    end_processes(pool, results_are_over(owner) ? CLOSING_ORDERLY : CLOSING_AT_ONCE);
+    results_end(pool, -ECANCELED);
     owner_free_retired(owner, pool, true);
+    if (owner->keeper)
+        process_discard(owner->keeper);
     discard(pool);
     return 0;
 }

@@ -1,73 +1,107 @@
 /* pool/pool.h: what creator, keeper and workers of a pool share.
  *
- * The pool, its workers' records and its jobs are blocks of the region. The creator makes jobs and waits; workers claim
- * chunks of them (pool/job.h); the keeper settles what a dead worker was at, and replaces it.
+ * The pool, its workers' records, its jobs (pool/job.h) and rings of calls (pool/ring.h) are blocks of the region. The
+ * creator makes work and waits; workers claim chunks and calls; the keeper settles what a dead worker was at, and
+ * replaces it.
  */
 #ifndef POOL_POOL_H
 #define POOL_POOL_H
 
+#include "os/module.h"
 #include "os/thread.h"
 #include "pool/job.h"
+#include "pool/ring.h"
+#include "pool/turn.h"
+#include "pool/work.h"
 #include "process/table.h"
 #include "wait/bell.h"
 
 #include <brood/pool.h>
 
 #define POOL_WORKERS 1024
-#define POOL_JOBS 16 /* maps at once; further callers wait for one of them to end */
+#define DEATHS_MOST 1000 /* that are counted: brood/pool.h says so */
+#define POOL_SEATS 64    /* threads that wait at once and are told at once */
 
 /* One worker's place. Written by its process alone while that lives; by the keeper when it is gone. */
 struct worker {
     _Alignas(64) _Atomic int32_t pid; /* 0: there is none just now */
     uint32_t index;
-    slot_id slot;               /* its process': the keeper's to release, but if that dies its successor's */
-    _Atomic(struct job *) look; /* the one it may touch: that job's memory stays while this names it */
-    _Atomic(struct job *) job;  /* the one it is in: set only when it was still offered after `look` was set */
-    _Atomic uint64_t chunk;     /* the chunk it claims or has; named before it is claimed */
-    _Atomic uint64_t item;      /* the item it runs, + 1; 0: it has begun none of this chunk */
-    _Atomic bool served;        /* it has run a chunk to its end */
-    struct failure *report;     /* a record that it was about to hand in */
+    slot_id slot;                /* its process': the keeper's to release, but if that dies its successor's */
+    _Atomic(struct work *) look; /* the one it may touch: its memory stays while this names it */
+    _Atomic(struct work *) work; /* the one it is in: set only when it was still offered after `look` was set */
+    _Atomic uint64_t chunk;  /* the chunk, or the call's number, that it claims or has; named before it is claimed */
+    _Atomic uint64_t item;   /* map: the item it runs, + 1; 0: it has begun none of this chunk. Call: 1: begun */
+    _Atomic bool served;     /* it has run a chunk or a call to its end */
+    _Atomic bool ready;      /* the pool's `begin` has returned 0 in it */
+    _Atomic int32_t verdict; /* a brood_how: why the keeper killed it; 0: it did not */
+    struct turn turn;
+    _Atomic uint32_t cpu;   /* where it was last seen, + 1: wait/spin.h */
+    struct failure *report; /* a record that it was about to hand in */
     struct brood_pool *pool;
     struct end_note note; /* what its task says by brood_fail */
 };
 
-/* Where one map is offered. The keeper holds `duty` for its life, and the map's caller sleeps on it, so that the kernel
- * wakes the caller if the keeper dies. While it is held its FUTEX_OWNER_DIED bit means nothing to the kernel; here it
- * says PLACE_NEWS: look again. It is set by whoever has news (the job is finished, the pool is stuck), cleared by the
- * caller before it looks: so the word on which it then sleeps is another one if there was news meanwhile. */
-struct place {
+/* Where a caller sleeps. The keeper holds `duty` for its life, so that the kernel wakes the caller if the keeper dies.
+ * While it is held its FUTEX_OWNER_DIED bit means nothing to the kernel; here it says SEAT_NEWS: look again. It is set
+ * by whoever has news (a result is there, the pool is stuck), cleared by the caller before it looks: so the word on
+ * which it then sleeps is another one if there was news meanwhile. One thread sits there at a time. */
+struct seat {
     _Alignas(64) struct robust_word duty;
-    _Atomic(struct job *) job; /* put by the creator, and taken out by it */
 };
 
-#define PLACE_NEWS FUTEX_OWNER_DIED
+#define SEAT_NEWS FUTEX_OWNER_DIED
+
+enum { CLOSING_NOT, CLOSING_ORDERLY, CLOSING_AT_ONCE };
 
 struct brood_pool {
-    struct bell work;          /* idle workers sleep here, until a job has a chunk to claim */
-    _Atomic uint32_t closing;  /* the creator wants it ended */
+    struct bell work;          /* idle workers sleep here, until there may be something to claim */
+    _Atomic uint32_t closing;  /* the creator wants it ended: how */
     _Atomic int32_t stuck;     /* an errno while no worker lives and none can be started; else 0 */
     _Atomic uint32_t verdicts; /* how often that was found anew: a caller believes none from before its call */
+    _Atomic uint32_t broken;   /* for good, and `why` says by what: by the keeper, when no worker is left */
     int32_t creator;           /* pid: only it may call */
     int32_t start;             /* brood_start of the keeper, as the creator asked */
-    uint32_t count;            /* of workers; constant, as are the two below and the name */
+    uint32_t count;            /* of workers; constant, as are those down to the name */
     struct owner *owner;       /* the creator's private side: means nothing elsewhere */
     struct worker *workers;
+    const struct module_function *begin, *finish; /* NULL: none */
+    void *arg;                                    /* for both */
+    int32_t max_tasks;                            /* of a worker; 0: any */
+    int32_t max_deaths, max_deaths_ms;            /* of workers; 0: any, and in any time */
+    int64_t max_memory;                           /* bytes of a worker's own; 0: any */
+    void *arg_copy;                               /* goes with the pool */
     char name[SLOT_NAME];
-    struct place places[POOL_JOBS];
+    char why[192];
+    /* One idle worker may look out for what comes, awake; then a call that is put need not ring. */
+    _Alignas(64) _Atomic uint32_t lookout; /* its index + 1; by itself, by the keeper for a dead one */
+    /* By the creator, under its guard. */
+    _Alignas(64) _Atomic uint32_t offers; /* so often something was put */
+    _Atomic uint32_t caller_cpu;          /* where that was, + 1 */
+    _Atomic uint32_t refusals;            /* so often a map was given up; also by workers */
+    _Atomic uint32_t watched;             /* things under way that the keeper must look at: limits, cancelled tasks */
+    struct rack rack;
+    struct seat seats[POOL_SEATS];
 };
 
 /* There may be work, or the pool is closing: wakes the idle workers. */
 void pool_offer(struct brood_pool *pool);
 
 /* Something happened that the caller there, or all, must look at. */
-void place_tell(struct place *place);
+void seat_tell(struct seat *seat);
 void pool_tell_callers(struct brood_pool *pool);
+
+/* The worker is gone and `how` it ended is known: what it was at is settled. May be repeated. */
+void work_settle(struct worker *worker, const brood_end *how);
 
 /* The targets of keeper and workers: arg is the pool, and the worker. */
 int keeper_main(void *arg);
 int worker_main(void *arg);
 
-/* Has the pool a keeper that lives or is starting? If not, starts one. 0 or -errno with a sentence. In the creator. */
+/* Has the pool a keeper that lives or is starting? If not, starts one. 0 or -errno with a sentence; -ECANCELED,
+ * without: the pool is being ended. In the creator. */
 int pool_keep(struct brood_pool *pool);
+
+/* Whether a keeper is on duty whose death would be told. */
+bool pool_is_kept(const struct brood_pool *pool);
 
 #endif

@@ -1,40 +1,154 @@
-/* pool/worker.c: a worker: claims chunks, runs their items, sleeps when there is nothing to claim. */
+/* pool/worker.c: a worker: claims chunks and calls, runs them, and when there is nothing to claim looks out for a
+ * moment, then sleeps.
+ */
+#include "error/error.h"
 #include "os/child.h"
 #include "os/clock.h"
+#include "os/cpu.h"
+#include "os/proc.h"
+#include "pool/function.h"
 #include "pool/pool.h"
 #include "process/end.h"
+#include "region/heap.h"
+#include "region/region.h"
+#include "wait/spin.h"
 
+#include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdio_ext.h>
 #include <string.h>
 #include <unistd.h>
 
+#define UNTIED_LOOK 1000000000 /* ns between looks whether the keeper lives, of an idle worker that may not be told */
+#define CALLS_AT_ONCE 64       /* before other work gets a look */
+#define LOOKS_AT_ONCE 32       /* of a lookout, before it asks for the time */
+#define YIELDS 2
+#define NS_PER_MS INT64_C(1000000)
+#define LOOKOUT_LEAST 4000 /* ns: what going to sleep costs */
+
 static struct worker *worker_here; /* in a worker: its record */
+static pid_t keeper_here;          /* and the one that started it */
+
+/* What runs here: an item of the job, or the call; none. */
+static struct {
+    struct job *job;
+    struct call *call;
+    size_t size;        /* of the item */
+    int64_t soft;       /* when it should end: os/clock.h; 0: never */
+    brood_block *reply; /* where brood_task_reply puts its block; NULL: it is not asked for */
+} task_here;
+
+/* Not in other threads of the worker, nor in a child that a task has forked. */
+static bool is_worker_here(void)
+{
+    const struct worker *worker = worker_here;
+    return worker && thread_self()->id == (uint32_t)atomic_load_explicit(&worker->pid, memory_order_relaxed);
+}
 
 size_t brood_task_index(void)
 {
     struct worker *worker = worker_here;
-    uint64_t item = worker ? atomic_load_explicit(&worker->item, memory_order_relaxed) : 0;
+    if (!is_worker_here())
+        return 0;
+    if (task_here.call)
+        return task_here.call->index;
+    uint64_t item = task_here.job ? atomic_load_explicit(&worker->item, memory_order_relaxed) : 0;
     return item ? (size_t)item - 1 : 0;
 }
 
-/* The function of that name in this process, or NULL with *failed = -errno; the last one found is remembered. */
+size_t brood_task_size(void)
+{
+    return is_worker_here() ? task_here.size : 0;
+}
+
+int brood_task_attempt(void)
+{
+    if (!is_worker_here())
+        return 0;
+    if (task_here.call)
+        return (int)(atomic_load(&task_here.call->death) >> 32) + 1;
+    return task_here.job ? job_attempt(task_here.job, brood_task_index()) : 0;
+}
+
+int brood_task_expired(void)
+{
+    if (!is_worker_here())
+        return 0;
+    if (task_here.call && atomic_load_explicit(&task_here.call->cancelled, memory_order_relaxed))
+        return 1;
+    if (task_here.job && atomic_load_explicit(&task_here.job->refused, memory_order_relaxed))
+        return 1;
+    return task_here.soft && clock_now() >= task_here.soft;
+}
+
+void *brood_task_reply(size_t size)
+{
+    if (region_enter() < 0)
+        return NULL;
+    brood_block *reply = is_worker_here() ? task_here.reply : NULL;
+    if (!reply || size == 0) {
+        error_set(EINVAL, "brood_task_reply: %s", reply ? "a reply of 0 bytes" : "no task that replies runs here");
+        return NULL;
+    }
+    if (reply->data)
+        heap_give(reply->data, &reply->data);
+    reply->size = 0;
+    if (heap_take_into(&reply->data, size))
+        reply->size = size;
+    else
+        error_set(ENOMEM, "brood_task_reply: no memory in the region for %zu bytes", size);
+    if (reply->data)
+        heap_label(reply->data, "reply of a task");
+    return reply->data;
+}
+
+/* The function of that name in this process, or NULL with *failed = -errno. */
 static brood_task *task_of(const struct module_function *name, int *failed)
 {
-    static struct module_function last_name;
-    static brood_task *last;
-    if (!last || memcmp(&last_name, name, sizeof last_name) != 0) {
-        uintptr_t address;
-        char why[64];
-        *failed = module_find(name, &address, why, sizeof why);
-        if (*failed < 0)
-            return NULL;
-        memcpy(&last, &address, sizeof last);
-        last_name = *name;
-    }
-    return last;
+    uintptr_t address;
+    brood_task *task = NULL;
+    *failed = function_find(name, &address);
+    if (*failed == 0)
+        memcpy(&task, &address, sizeof task);
+    return task;
 }
+
+/* ---- turns ---- */
+
+/* Of a task that has begun now. */
+static void open_turn(struct worker *worker, int64_t now, int soft_ms, int hard_ms, int64_t max_memory)
+{
+    struct turn *turn = &worker->turn;
+    task_here.soft = soft_ms ? now + soft_ms * NS_PER_MS : 0;
+    atomic_store_explicit(&turn->began, now, memory_order_relaxed);
+    atomic_store_explicit(&turn->hard, hard_ms ? now + hard_ms * NS_PER_MS : 0, memory_order_relaxed);
+    atomic_store_explicit(&turn->most, max_memory ? proc_private_bytes(0) + max_memory : 0, memory_order_relaxed);
+    turn_open(turn);
+}
+
+static void close_turn(struct worker *worker)
+{
+    if (turn_close(&worker->turn))
+        return;
+    for (;;) /* condemned: it is killed in a moment, or with its keeper */
+        pause();
+}
+
+/* So many items more may this worker run, before it is replaced. */
+static uint64_t left_here = UINT64_MAX;
+
+static bool spent_here; /* it has, or has more memory than it may keep */
+
+/* After so many items. */
+static void spend(const struct brood_pool *pool, uint64_t items)
+{
+    left_here -= items;
+    spent_here = left_here == 0 || (pool->max_memory && proc_private_bytes(0) > pool->max_memory);
+}
+
+/* ---- maps ---- */
 
 /* An item's task did not return 0, or said something all the same. */
 static void report(struct job *job, struct worker *worker, uint64_t item, int code)
@@ -44,106 +158,324 @@ static void report(struct job *job, struct worker *worker, uint64_t item, int co
         memcpy(end.why, worker->note.why, sizeof end.why);
         if (!end.why[0])
             snprintf(end.why, sizeof end.why, "returned %d", code);
+        if (job->replies)
+            job_forget_reply(job, item);
         job_report(job, worker, &end);
-        job_seal(job, item, BROOD_FAILED);
+        job_seal(job, item, &end);
     }
     worker->note.why[0] = 0;
 }
 
-static void run_items(struct job *job, struct worker *worker, brood_task *task, uint64_t begin, uint64_t end)
+/* One item of a map whose items vary in size, or whose ends are wanted. */
+static int run_noting(struct job *job, brood_task *task, uint64_t item, const void *in, void *out)
+{
+    if (job->in_varies) {
+        const brood_block *block = in;
+        in = block->data;
+        task_here.size = block->size;
+    }
+    if (job->replies) {
+        task_here.reply = out;
+        out = NULL;
+    }
+    if (!job->pids)
+        return task(in, out);
+    if (!job->limited)
+        atomic_store_explicit(&worker_here->turn.began, clock_now(), memory_order_relaxed);
+    int64_t began = atomic_load_explicit(&worker_here->turn.began, memory_order_relaxed);
+    atomic_store_explicit(&job->pids[item], atomic_load_explicit(&worker_here->pid, memory_order_relaxed),
+                          memory_order_relaxed);
+    int code = task(in, out);
+    int64_t wall = (clock_now() - began) / 1000;
+    atomic_store_explicit(&job->walls[item], wall < INT32_MAX ? (int32_t)wall : INT32_MAX, memory_order_relaxed);
+    return code;
+}
+
+/* An item's own turn. False: the job is not wanted any more. That is looked at when the turn is open: whoever says so
+ * then looks for the turn. */
+static bool open_item(const struct job *job, struct worker *worker)
+{
+    open_turn(worker, clock_now(), job->soft_ms, job->hard_ms, job->max_memory);
+    return !atomic_load(&job->refused);
+}
+
+/* The items from `begin` on, to `most` or until no more are wanted: where it stopped. `end`: the chunk's. */
+static uint64_t run_items(struct job *job, struct worker *worker, brood_task *task, uint64_t begin, uint64_t most,
+                          uint64_t end)
 {
     const char *in = job->in + begin * job->in_size;
     char *out = job->out_size ? job->out + begin * job->out_size : NULL;
-    int32_t pid = atomic_load(&worker->pid);
-    for (uint64_t item = begin; item < end; item++) {
+    bool noting = job->pids || job->in_varies || job->replies || job->limited;
+    uint64_t item = begin;
+    task_here.job = job;
+    task_here.size = job->in_size;
+    for (; item < most && !atomic_load_explicit(&job->refused, memory_order_relaxed); item++) {
         /* Release: the results of the items before come first; pairs with nothing but this process' death. */
         atomic_store_explicit(&worker->item, item + 1, memory_order_release);
-        if (job->pids)
-            atomic_store_explicit(&job->pids[item], pid, memory_order_relaxed);
-        int code = task(in, out);
+        if (job->limited && !open_item(job, worker)) {
+            close_turn(worker);
+            atomic_store_explicit(&worker->item, item, memory_order_release); /* it is in none again */
+            break;
+        }
+        int code = noting ? run_noting(job, task, item, in, out) : task(in, out);
         if (code != 0 || worker->note.why[0])
             report(job, worker, item, code);
+        if (job->limited)
+            close_turn(worker);
         in += job->in_size;
         out += job->out_size;
     }
-    atomic_store_explicit(&worker->item, end + 1, memory_order_release); /* what follows is no item's fault */
+    memset(&task_here, 0, sizeof task_here);
+    if (item == end) /* what follows is no item's fault */
+        atomic_store_explicit(&worker->item, end + 1, memory_order_release);
+    else
+        job_stop_at(job, worker, item);
+    return item;
 }
 
-/* True: there was something to do. */
-static bool work_on(struct brood_pool *pool, struct worker *worker, struct job *job)
+/* A task may have untied this worker from its keeper, by a change of user and by closing what ties it besides: then it
+ * ends by itself. The keeper holds the seat's duty word for its life, and no other keeper has its thread's id. */
+static void follow_keeper(const struct worker *worker)
+{
+    uint32_t duty = atomic_load_explicit(&worker->pool->seats[0].duty.word, memory_order_relaxed);
+    if ((duty & FUTEX_TID_MASK) != (uint32_t)keeper_here && getppid() != keeper_here)
+        kill(getpid(), SIGKILL);
+}
+
+static bool is_closing(const struct brood_pool *pool)
+{
+    return atomic_load_explicit(&pool->closing, memory_order_relaxed);
+}
+
+/* Until there is no chunk to claim, or other work has come. True: there was something to do. */
+static bool work_on_map(struct brood_pool *pool, struct worker *worker, struct job *job)
 {
     int failed = 0;
     uint64_t begin, end;
     bool worked = false;
     if (!job_is_open(job))
         return false;
-    brood_task *task = task_of(&job->task, &failed);
+    brood_task *task = task_of(job->task, &failed);
     if (!task) {
         job_refuse(job, failed);
         return false;
     }
-    while (!atomic_load_explicit(&pool->closing, memory_order_relaxed) && job_claim(job, worker, &begin, &end)) {
-        run_items(job, worker, task, begin, end);
+    uint32_t offers = atomic_load_explicit(&pool->offers, memory_order_relaxed);
+    if (!job->limited) {
+        atomic_store_explicit(&worker->turn.began, 0, memory_order_relaxed);
+        atomic_store_explicit(&worker->turn.hard, 0, memory_order_relaxed);
+        atomic_store_explicit(&worker->turn.most, 0, memory_order_relaxed);
+        turn_open(&worker->turn);
+    }
+    while (!is_closing(pool) && job_claim(job, worker, &begin, &end)) {
+        uint64_t most = end - begin < left_here ? end : begin + left_here;
+        uint64_t item = run_items(job, worker, task, begin, most, end);
         if (__fpending(stdout))
             fflush(stdout); /* what a task prints is out before the map returns */
-        job_chunk_done(job, worker);
+        if (item < end) {
+            job_leave_chunk(job, worker, item);
+            pool_offer(pool); /* to those who found nothing to claim; what is left here may take its time to leave */
+        } else {
+            job_chunk_done(job, worker);
+        }
         atomic_store_explicit(&worker->served, true, memory_order_relaxed);
         worked = true;
+        follow_keeper(worker);
+        spend(pool, item - begin);
+        if (atomic_load_explicit(&pool->offers, memory_order_relaxed) != offers || spent_here)
+            break;
     }
+    if (!job->limited)
+        close_turn(worker);
     job_check_finished(job);
     return worked;
 }
 
-/* The job at a place; NULL: none. `look` is set first, then the place is looked at again: what is still there then was
- * not withdrawn before we named it, so its caller will see the name and not free it. Only then it is `job`: the keeper
- * follows that one if we die. */
-static struct job *enter(struct worker *worker, struct place *place)
+/* ---- calls ---- */
+
+static void run_call(struct worker *worker, struct call *call)
 {
-    struct job *job = atomic_load(&place->job);
-    if (!job)
+    int failed = 0;
+    brood_end *end = &call->end;
+    brood_task *task = task_of(call->task, &failed);
+    call->began = clock_now();
+    open_turn(worker, call->began, call->soft_ms, call->hard_ms, call->max_memory);
+    bool wanted = !atomic_load(&call->cancelled);
+    /* Release: what was found out about the call comes first; pairs with nothing but this process' death. */
+    atomic_store_explicit(&worker->item, 1, memory_order_release);
+    task_here.call = call;
+    task_here.size = call->in_size;
+    task_here.reply = call->replies ? &call->reply : NULL;
+    int code = task && wanted ? task(call->in, call->out) : failed;
+    memset(&task_here, 0, sizeof task_here);
+    if (__fpending(stdout))
+        fflush(stdout);
+    end->how = !wanted ? BROOD_CANCELLED : code ? BROOD_FAILED : BROOD_RETURNED;
+    end->code = code;
+    end->pid = (int)worker->pid;
+    end->attempt = (int)(atomic_load_explicit(&call->death, memory_order_relaxed) >> 32) + 1;
+    end->index = call->index;
+    end->wall_us = (clock_now() - call->began) / 1000;
+    call->unfit = !task;
+    if (end->how != BROOD_RETURNED) {
+        memcpy(end->why, worker->note.why, sizeof end->why);
+        end_explain(end);
+        if (call->reply.data)
+            heap_give(call->reply.data, &call->reply.data);
+    }
+    worker->note.why[0] = 0;
+    /* Release: pairs with the acquire of the keeper, should we die before the cell says so too. */
+    atomic_store_explicit(&call->how, (int32_t)end->how, memory_order_release);
+    close_turn(worker);
+}
+
+static bool work_on_calls(struct brood_pool *pool, struct worker *worker, struct ring *ring)
+{
+    uint64_t number;
+    struct call *call;
+    int ran = 0;
+    while (ran < CALLS_AT_ONCE && !is_closing(pool) && !spent_here && (call = ring_claim(ring, worker, &number))) {
+        spin_publish(&worker->cpu);
+        run_call(worker, call);
+        ring_done(ring, number);
+        spend(pool, 1);
+        atomic_store_explicit(&worker->served, true, memory_order_relaxed);
+        ran++;
+        follow_keeper(worker);
+    }
+    return ran > 0;
+}
+
+/* ---- finding them ---- */
+
+/* The work at a place; NULL: none. `look` is set first, then the place is looked at again: what is still there then was
+ * not withdrawn before we named it, so its caller will see the name and not free it. Only then it is `work`: the keeper
+ * follows that one if we die. */
+static struct work *enter(struct worker *worker, _Atomic(struct work *) *place)
+{
+    struct work *work = atomic_load(place);
+    if (!work)
         return NULL;
-    atomic_store(&worker->look, job);
-    if (atomic_load(&place->job) == job) {
-        atomic_store(&worker->job, job);
-        return job;
+    atomic_store(&worker->look, work);
+    if (atomic_load(place) == work) {
+        atomic_store(&worker->work, work);
+        return work;
     }
     atomic_store(&worker->look, NULL);
     return NULL;
 }
 
-static void leave(struct worker *worker)
+/* Nobody else would tell who waits for this one to leave a map that is not wanted any more. The job may be gone once
+ * its name is: that it, or another, was refused after the look at it stands in the pool. Sequentially consistent: who
+ * refuses says so, then looks for the name. */
+static void leave(struct worker *worker, const struct work *work)
 {
-    atomic_store(&worker->job, NULL);
+    uint32_t refusals = atomic_load(&worker->pool->refusals);
+    bool refused = work->kind == WORK_MAP && atomic_load(&((const struct job *)(const void *)work)->refused);
+    atomic_store(&worker->work, NULL);
     atomic_store(&worker->look, NULL);
+    if (refused || atomic_load(&worker->pool->refusals) != refusals)
+        pool_tell_callers(worker->pool);
 }
 
-/* Looks at every job once. True: there was something to do. */
-static bool work(struct brood_pool *pool, struct worker *worker)
+static bool is_open(struct worker *worker, struct work *work)
 {
-    bool worked = false;
-    for (int i = 0; i < POOL_JOBS; i++) {
-        struct job *job = enter(worker, &pool->places[i]);
-        if (!job)
-            continue;
-        worked |= work_on(pool, worker, job);
-        leave(worker);
+    (void)worker;
+    return work->kind == WORK_MAP ? job_is_open((struct job *)(void *)work) : ring_is_open((struct ring *)(void *)work);
+}
+
+static bool work_on(struct worker *worker, struct work *work)
+{
+    if (work->kind == WORK_MAP)
+        return work_on_map(worker->pool, worker, (struct job *)(void *)work);
+    return work_on_calls(worker->pool, worker, (struct ring *)(void *)work);
+}
+
+/* Visits all work that is offered. Whether a visit said true; `any`: the first that does ends the round. */
+static bool go_round(struct worker *worker, bool (*visit)(struct worker *worker, struct work *work), bool any)
+{
+    bool found = false;
+    for (struct rack *rack = &worker->pool->rack; rack; rack = atomic_load(&rack->next)) {
+        for (int i = 0; i < RACK_PLACES && !(any && found) && !spent_here; i++) {
+            struct work *work = enter(worker, &rack->places[i]);
+            if (!work)
+                continue;
+            found |= visit(worker, work);
+            leave(worker, work);
+        }
     }
-    return worked;
+    return found;
 }
 
 /* What idle workers wait for: the same for all of them, as a bell wants it. */
 static bool work_is_there(void *context)
 {
     struct worker *worker = context;
-    bool open = atomic_load(&worker->pool->closing);
-    for (int i = 0; i < POOL_JOBS && !open; i++) {
-        struct job *job = enter(worker, &worker->pool->places[i]);
-        if (!job)
-            continue;
-        open = job_is_open(job);
-        leave(worker);
+    return is_closing(worker->pool) || spent_here || go_round(worker, is_open, true);
+}
+
+/* The caller was last seen on this processor: lets it run on, rather than be woken by it for each of its calls. */
+static bool give_way(const struct brood_pool *pool, uint32_t seen)
+{
+    for (int i = 0; i < YIELDS && atomic_load(&pool->offers) == seen; i++)
+        sched_yield();
+    return atomic_load(&pool->offers) != seen;
+}
+
+/* Looks out, awake, for what comes after the offers that this worker has seen, if that pays and no other does. While
+ * there is a lookout a caller does not ring; so whoever was it looks once more, and rings if there is more than it can
+ * take. True: something has come. */
+static bool look_out(struct worker *worker, uint32_t seen)
+{
+    struct brood_pool *pool = worker->pool;
+    struct thread *self = thread_self();
+    uint32_t nobody = 0, offers = seen;
+    uint32_t caller = atomic_load_explicit(&pool->caller_cpu, memory_order_relaxed);
+    if (caller == 0)
+        return false;
+    if (caller == (uint32_t)cpu_current() + 1)
+        return give_way(pool, seen);
+    if (!spin_pays(caller) || atomic_load_explicit(&pool->lookout, memory_order_relaxed) != 0)
+        return false;
+    spin_publish(&worker->cpu);
+    if (!atomic_compare_exchange_strong(&pool->lookout, &nobody, worker->index + 1))
+        return false;
+    int64_t end = clock_now() + (self->spin > LOOKOUT_LEAST ? self->spin : LOOKOUT_LEAST);
+    do {
+        for (int i = 0; i < LOOKS_AT_ONCE && (offers = atomic_load(&pool->offers)) == seen; i++)
+            cpu_pause();
+    } while (offers == seen && !is_closing(pool) && clock_now() < end);
+    atomic_store(&pool->lookout, 0);
+    offers = atomic_load(&pool->offers);
+    if (offers - seen > 1)
+        pool_offer(pool);
+    spin_learn(self, offers != seen);
+    return offers != seen;
+}
+
+static void sleep_until_work(struct worker *worker)
+{
+    int64_t deadline = child_has_death_signal() ? CLOCK_NEVER : clock_now() + UNTIED_LOOK;
+    if (deadline != CLOCK_NEVER && getppid() != keeper_here)
+        kill(getpid(), SIGKILL);
+    bell_wait(thread_self(), &worker->pool->work, work_is_there, worker, deadline);
+}
+
+/* Runs a function of the user's that prepares the worker, or clears up after it. Not 0: it failed. */
+static int run_hook(const struct brood_pool *pool, const struct module_function *name, const char *what)
+{
+    uintptr_t address;
+    brood_target *hook;
+    if (!name)
+        return 0;
+    int failed = function_find(name, &address);
+    if (failed < 0) {
+        char text[MODULE_PATH_MAX + 64];
+        module_describe(name, text, sizeof text);
+        return brood_fail(failed, "the workers lack %s, the %s", what, text);
     }
-    return open;
+    memcpy(&hook, &address, sizeof hook);
+    return hook(pool->arg);
 }
 
 int worker_main(void *arg)
@@ -160,9 +492,20 @@ int worker_main(void *arg)
     worker->slot = table_self("worker");
     atomic_store(&worker->pid, getpid());
     worker_here = worker;
+    memset(&task_here, 0, sizeof task_here); /* this pool may be a task's, forked with it */
+    keeper_here = (pid_t)(uint32_t)atomic_load(&slot_of(worker->slot)->claim);
+    int failed = run_hook(pool, pool->begin, "begin");
+    if (failed)
+        return failed;
+    atomic_store(&worker->ready, true);
     end_note_to(&worker->note);
-    while (!atomic_load(&pool->closing))
-        if (!work(pool, worker))
-            bell_wait(thread_self(), &pool->work, work_is_there, worker, CLOCK_NEVER);
+    left_here = pool->max_tasks ? (uint64_t)pool->max_tasks : UINT64_MAX;
+    while (!is_closing(pool) && !spent_here) {
+        uint32_t seen = atomic_load(&pool->offers);
+        if (!go_round(worker, work_on, false) && !look_out(worker, seen))
+            sleep_until_work(worker);
+    }
+    if (atomic_load(&pool->closing) != CLOSING_AT_ONCE)
+        run_hook(pool, pool->finish, "finish");
     return 0;
 }

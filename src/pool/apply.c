@@ -1,0 +1,259 @@
+/* pool/apply.c: one task: brood_pool_apply, brood_pool_apply_async; and brood_pool_map_async, which is as simple. */
+#include "error/error.h"
+#include "os/clock.h"
+#include "pool/call.h"
+#include "pool/result.h"
+#include "process/end.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct map one_item(brood_pool *pool, const void *in, size_t in_size, void *out, size_t out_size,
+                           const brood_task_options *options)
+{
+    struct map map = { .pool = pool, .in = in, .out = out, .in_size = in_size, .out_size = out_size, .count = 1 };
+    if (options)
+        map.options = *options;
+    return map;
+}
+
+/* ---- the call that waits ---- */
+
+static bool apply_over(void *placed)
+{
+    return call_is_over(placed);
+}
+
+static void apply_ask(void *placed, unsigned seat)
+{
+    call_ask(placed, seat);
+}
+
+static uint32_t apply_cpu(void *placed)
+{
+    return call_cpu(placed);
+}
+
+/* What has become of a call: `failed` as for collect (pool/result.h). */
+static int end_call(struct placed *placed, const struct map *map, int failed, brood_end *end)
+{
+    memset(end, 0, sizeof *end);
+    if (failed < 0)
+        call_stop(placed);
+    if (call_is_over(placed))
+        call_take(placed, map->out, map->out_size, end);
+    int outcome = failed;
+    if (end->how != BROOD_RUNNING) {
+        outcome = call_outcome(placed, end);
+    } else {
+        bool cancelled = failed == -ECANCELED || failed == 0; /* 0: it was taken back */
+        *end = (brood_end){ .how = cancelled ? BROOD_CANCELLED : BROOD_RUNNING, .attempt = 1 };
+        end->index = placed->call->index;
+        end_explain(end);
+        if (cancelled)
+            outcome = call_outcome(placed, end);
+    }
+    int error = errno;
+    if (map->options.ends)
+        *map->options.ends = *end;
+    call_release(placed);
+    errno = error;
+    return outcome;
+}
+
+int brood_pool_apply(brood_pool *pool, brood_task *task, const void *in, size_t in_size, void *out, size_t out_size,
+                     const brood_task_options *options)
+{
+    static const char name[] = "brood_pool_apply";
+    struct map map = one_item(pool, in, in_size, out, out_size, options);
+    struct placed placed = { 0 };
+    brood_end end;
+    int result = pool_use(pool, name, true);
+    if (result < 0)
+        return result;
+    if ((result = map_check(&map, name, task)) == 0 &&
+        (result = call_begin(&placed, &map, name, task, 0, false)) == 0) {
+        const struct await await = { .pool = pool,
+                                     .over = apply_over,
+                                     .ask = apply_ask,
+                                     .cpu = apply_cpu,
+                                     .context = &placed,
+                                     .deadline = CLOCK_NEVER };
+        result = end_call(&placed, &map, pool_await(&await), &end);
+        if (map.options.progress)
+            map.options.progress(map.options.context, 1, 1);
+    }
+    int failed = errno;
+    pool_leave(pool);
+    errno = failed;
+    return result;
+}
+
+/* ---- those that do not ---- */
+
+struct later {
+    brood_result result;
+    struct map map;
+    struct placed placed; /* of a call */
+};
+
+static bool map_later_is_over(void *result)
+{
+    struct later *later = result;
+    return map_is_over(&later->map);
+}
+
+static bool call_later_is_over(void *result)
+{
+    struct later *later = result;
+    return call_is_over(&later->placed);
+}
+
+static void map_later_ask(void *result, unsigned seat)
+{
+    struct later *later = result;
+    map_ask(&later->map, seat);
+}
+
+static void call_later_ask(void *result, unsigned seat)
+{
+    struct later *later = result;
+    call_ask(&later->placed, seat);
+}
+
+static uint32_t call_later_cpu(void *result)
+{
+    struct later *later = result;
+    return call_cpu(&later->placed);
+}
+
+static int collect_map(brood_result *result, int failed)
+{
+    struct later *later = (struct later *)(void *)result;
+    return map_end(&later->map, failed);
+}
+
+static int collect_call(brood_result *result, int failed)
+{
+    struct later *later = (struct later *)(void *)result;
+    return end_call(&later->placed, &later->map, failed, &result->end);
+}
+
+static int finish_later(brood_result *result)
+{
+    struct later *later = (struct later *)(void *)result;
+    if (!result->kind->over(later) && !atomic_load(&result->pool->owner->ended))
+        return result_is_busy(result);
+    map_forget(&later->map);
+    call_release(&later->placed);
+    return 0;
+}
+
+static void cancel_later(brood_result *result, int64_t at)
+{
+    struct later *later = (struct later *)(void *)result;
+    if (later->map.job)
+        map_cancel(&later->map, at);
+    else if (call_cancel(&later->placed, at))
+        pool_poke(result->pool);
+}
+
+static void discard_later(brood_result *result)
+{
+    pthread_mutex_destroy(&((struct later *)(void *)result)->map.job_guard);
+    free(result);
+}
+
+static const struct result_kind map_kind = { .over = map_later_is_over,
+                                             .ask = map_later_ask,
+                                             .collect = collect_map,
+                                             .cancel = cancel_later,
+                                             .finish = finish_later,
+                                             .discard = discard_later };
+static const struct result_kind call_kind = { .over = call_later_is_over,
+                                              .ask = call_later_ask,
+                                              .cpu = call_later_cpu,
+                                              .collect = collect_call,
+                                              .cancel = cancel_later,
+                                              .finish = finish_later,
+                                              .discard = discard_later };
+
+static struct later *new_later(const char *name, const struct map *map)
+{
+    struct later *later = calloc(1, sizeof *later);
+    if (!later)
+        error_set(ENOMEM, "%s: no memory for a result", name);
+    else
+        later->map = *map;
+    if (later)
+        pthread_mutex_init(&later->map.job_guard, NULL);
+    return later;
+}
+
+/* Of a call that has been made, or, `failed`, has not. */
+static brood_result *hand_out(struct later *later, struct brood_pool *pool, const struct result_kind *kind, int failed)
+{
+    int error = errno;
+    if (!later || failed < 0) {
+        free(later);
+        later = NULL;
+    } else {
+        later->result.kind = kind;
+        result_join(&later->result, pool, &later->map.options);
+    }
+    pool_leave(pool);
+    errno = error;
+    return later ? &later->result : NULL;
+}
+
+brood_result *brood_pool_apply_async(brood_pool *pool, brood_task *task, const void *in, size_t in_size, void *out,
+                                     size_t out_size, const brood_task_options *options)
+{
+    static const char name[] = "brood_pool_apply_async";
+    struct map map = one_item(pool, in, in_size, out, out_size, options);
+    if (pool_use(pool, name, true) < 0)
+        return NULL;
+    struct later *later = map_check(&map, name, task) < 0 ? NULL : new_later(name, &map);
+    int failed = later ? call_begin(&later->placed, &map, name, task, 0, false) : -errno;
+    return hand_out(later, pool, &call_kind, failed);
+}
+
+brood_result *brood_pool_map_async(brood_pool *pool, brood_task *task, const void *in, size_t in_size, void *out,
+                                   size_t out_size, size_t count, const brood_task_options *options)
+{
+    static const char name[] = "brood_pool_map_async";
+    struct map map = one_item(pool, in, in_size, out, out_size, options);
+    map.count = count;
+    if (pool_use(pool, name, true) < 0)
+        return NULL;
+    struct later *later = new_later(name, &map);
+    int failed = later ? map_begin(&later->map, name, task) : -errno;
+    return hand_out(later, pool, &map_kind, failed);
+}
+
+/* ---- looking at them ---- */
+
+int brood_result_end(brood_result *result, brood_end *end)
+{
+    static const char name[] = "brood_result_end";
+    int failed = result_enter(result, name);
+    if (failed < 0)
+        return failed;
+    if (!end)
+        return error_set(EINVAL, "%s: end is NULL", name);
+    if (result->kind != &call_kind)
+        return error_set(EINVAL, "%s: this result is of more than one task", name);
+    struct later *later = (struct later *)(void *)result;
+    pthread_mutex_lock(&result->guard);
+    if (result->collected)
+        *end = result->end;
+    else if (call_is_over(&later->placed) && later->placed.call->end.how != BROOD_RUNNING)
+        *end = later->placed.call->end;
+    else if (call_is_over(&later->placed))
+        *end = (brood_end){ .how = BROOD_CANCELLED, .attempt = 1, .why = "cancelled" };
+    else
+        *end = (brood_end){ .how = BROOD_RUNNING, .attempt = 1 };
+    pthread_mutex_unlock(&result->guard);
+    return 0;
+}

@@ -1,0 +1,28 @@
+/* pool/await.h: how a thread of the creator waits for something that its pool does.
+ *
+ * It sits down in one of the pool's seats, says there which one, and sleeps on the seat's duty word (pool/pool.h). If
+ * the keeper is gone it starts another. Where more threads wait than there are seats, the others look every
+ * millisecond.
+ */
+#ifndef POOL_AWAIT_H
+#define POOL_AWAIT_H
+
+#include "pool/pool.h"
+
+struct await {
+    struct brood_pool *pool;
+    bool (*over)(void *context);               /* whether it has come */
+    void (*ask)(void *context, unsigned seat); /* has that seat (from 1) told of it; over() is asked again after it */
+    void (*tick)(void *context);               /* every PROGRESS_NS while it waits; NULL: nothing */
+    uint32_t (*cpu)(void *context);            /* where who owes it runs, + 1: wait/spin.h; NULL: it does not spin */
+    void *context;
+    int64_t deadline;
+};
+
+#define AWAIT_TICK 100000000 /* ns */
+
+/* 0: it has come.  -ETIMEDOUT, without a sentence.  -ECANCELED, likewise: the pool was ended, and it will not come.
+ * -EAGAIN, -ENOTRECOVERABLE: it will not come as things are, with a sentence. */
+int pool_await(const struct await *await);
+
+#endif
