@@ -6,6 +6,7 @@ static const char fork_limit[] = "fork, _exit, waitpid";
 static const char openmp_limit[] = "OpenMP, parallel for schedule(dynamic, 1), 2 threads";
 static const char robust_limit[] = "a robust, process-shared pthread mutex";
 static const char sem_limit[] = "sem_t, process-shared";
+static const char ring_limit[] = "a bare ring of such slots, which nobody sleeps at";
 static const char futex_limit[] = "a word, FUTEX_WAIT and FUTEX_WAKE";
 static const char rwlock_limit[] = "a process-shared pthread rwlock, not crash-safe";
 
@@ -277,6 +278,82 @@ const struct figure figures[] = {
         .limit = alloc_free_brood,
         .limit_is = "one process alone, by brood too: at 1.5 times its rate the goal is reached",
         .goal_ratio = 1 / 1.5,
+    },
+    {
+        .name = "queue_1p1c_64",
+        .unit = "msg/s",
+        .what = "messages of 64 bytes, one process puts, another gets",
+        .brood = queue_1p1c_64_brood,
+        .limit = queue_1p1c_64_limit,
+        .limit_is = ring_limit,
+        .goal_ratio = 0.5,
+        .rate = true,
+    },
+    {
+        .name = "queue_2p2c_64",
+        .unit = "msg/s",
+        .what = "the same, two put and two get",
+        .brood = queue_2p2c_64_brood,
+        .limit_peer = "boost",
+        .limit_is = "boost::interprocess::message_queue, which does not survive a death",
+        .goal_ratio = 3,
+        .rate = true,
+    },
+    {
+        .name = "queue_many_64",
+        .unit = "msg/s",
+        .what = "queue_1p1c_64, by put_many and get_many of 32",
+        .brood = queue_many_64_brood,
+        .limit = queue_1p1c_64_limit,
+        .limit_is = ring_limit,
+        .goal_ratio = 0.5,
+        .rate = true,
+    },
+    {
+        .name = "queue_1p1c_64k",
+        .unit = "msg/s",
+        .what = "messages of 64 KiB, one process puts, another gets",
+        .brood = queue_1p1c_64k_brood,
+        .limit = queue_1p1c_64k_limit,
+        .limit_is = "the same by hand: each message copied into a ring, and out of it",
+        .goal_ratio = 0.7,
+        .rate = true,
+    },
+    {
+        .name = "queue_loan_64k",
+        .unit = "msg/s",
+        .what = "the same in place: reserve, commit, borrow, done",
+        .brood = queue_loan_64k_brood,
+        .limit = queue_1p1c_64k_limit,
+        .limit_is = "each message copied into a ring, and out of it",
+        .goal_ratio = 1,
+        .rate = true,
+    },
+    {
+        .name = "queue_loan_64",
+        .unit = "msg/s",
+        .what = "64 bytes in place: what the four calls cost",
+        .brood = queue_loan_64_brood,
+        .goal = 3e6,
+        .rate = true,
+    },
+    {
+        .name = "queue_pingpong_64",
+        .unit = "us",
+        .what = "a message there and one back, both processes running",
+        .brood = queue_pingpong_64_brood,
+        .limit = queue_pingpong_64_limit,
+        .limit_is = "a word there and one back, both processes spinning",
+        .goal = 1.5,
+    },
+    {
+        .name = "queue_wake_64",
+        .unit = "us",
+        .what = "the same, the other process asleep",
+        .brood = queue_wake_64_brood,
+        .limit = queue_wake_64_limit,
+        .limit_is = futex_limit,
+        .goal_ratio = 1.2,
     },
     {
         .name = "pool_map_auto",

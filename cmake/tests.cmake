@@ -9,7 +9,7 @@ set(test_environment
 # Single-process tests: what ThreadSanitizer, which sees one process at a time, can judge.
 set(tsan_tests
     array_use barrier_use condition_use event_use lock_recursive lock_share lock_use memory_block memory_place
-    memory_resize memory_wrong pool_map process_start rwlock_use semaphore_use value_use)
+    memory_resize memory_wrong pool_map process_start queue_use rwlock_use semaphore_use value_use)
 
 function(brood_test name)
     add_test(NAME ${name} COMMAND ${ARGN})

@@ -30,5 +30,6 @@ unsigned storm_below(unsigned limit);
 void storm_gap(void);
 
 void storm_over_sync(struct storm *storm);
+void storm_over_queues(struct storm *storm);
 
 #endif

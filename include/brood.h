@@ -29,6 +29,7 @@
 #include <brood/memory.h>
 #include <brood/pool.h>
 #include <brood/process.h>
+#include <brood/queue.h>
 #include <brood/result.h>
 #include <brood/rwlock.h>
 #include <brood/semaphore.h>

@@ -48,6 +48,7 @@ for method in fork spawn forkserver; do
     expect shared_memory 3.14 $method
     expect_counter $method
     expect pool '[1, 4, 9, 16, 25]' $method
+    expect queue '[1, 4, 9, 16]' $method
     expect pool_async '[1, 4, 9, 16, 25]' $method
     expect context 'Hello, World!' $method
     expect context 'Hello, World!' $method $method

@@ -3,6 +3,7 @@
  * Its mutex is not robust: a holder that dies keeps it for ever. Its segment has a name, which is taken away as soon as
  * the segment is mapped, so that nothing stays behind.
  */
+#include <boost/interprocess/ipc/message_queue.hpp>
 #include <boost/interprocess/managed_shared_memory.hpp>
 #include <boost/interprocess/sync/interprocess_mutex.hpp>
 
@@ -15,6 +16,7 @@
 #include <string>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <vector>
 
 namespace ipc = boost::interprocess;
 
@@ -25,6 +27,9 @@ constexpr long pairs = 4000000;
 constexpr long contended_pairs = 1000000; /* of each of the two */
 constexpr int alloc_turns = 31250;
 constexpr int blocks = 64;
+constexpr long small_messages = 1000000;
+constexpr long large_messages = 10000;
+constexpr long turns = 50000;
 
 double now_ns()
 {
@@ -125,6 +130,102 @@ double alloc_free()
     return (now_ns() - began) / (static_cast<double>(alloc_turns) * blocks);
 }
 
+/* Without a name as soon as it is there. */
+class queue
+{
+  public:
+    queue(const char *which, std::size_t depth, std::size_t size)
+        : name_("speedlab-" + std::to_string(getpid()) + which), queue_(ipc::create_only, name_.c_str(), depth, size),
+          bytes_(size)
+    {
+        ipc::message_queue::remove(name_.c_str());
+    }
+    void send()
+    {
+        queue_.send(bytes_.data(), bytes_.size(), 0);
+    }
+    void receive()
+    {
+        std::size_t got;
+        unsigned priority;
+        queue_.receive(bytes_.data(), bytes_.size(), got, priority);
+    }
+
+  private:
+    std::string name_;
+    ipc::message_queue queue_;
+    std::vector<char> bytes_;
+};
+
+template <typename Body> bool start(Body body)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        body();
+        _exit(0);
+    }
+    return pid > 0;
+}
+
+/* Messages a second; `count` of each putter, and of each getter, of which this process is one. */
+double stream(std::size_t depth, std::size_t size, int sides, long count)
+{
+    queue q("s", depth, size);
+    auto put = [&] {
+        for (long i = 0; i < count; i++)
+            q.send();
+    };
+    auto get = [&] {
+        for (long i = 0; i < count; i++)
+            q.receive();
+    };
+    double began = now_ns();
+    bool started = true;
+    for (int i = 0; i < sides; i++)
+        started = started && start(put) && (i == 0 || start(get));
+    if (!started)
+        return -1;
+    get();
+    while (wait(nullptr) > 0)
+        continue;
+    return count * sides * 1e9 / (now_ns() - began);
+}
+
+double queue_1p1c_64()
+{
+    return stream(10000, 64, 1, small_messages);
+}
+
+double queue_2p2c_64()
+{
+    return stream(10000, 64, 2, small_messages / 2);
+}
+
+double queue_1p1c_64k()
+{
+    return stream(16, 65536, 1, large_messages);
+}
+
+double queue_pingpong_64()
+{
+    queue there("t", 100, 64), back("b", 100, 64);
+    if (!start([&] {
+            for (long i = 0; i < turns; i++) {
+                there.receive();
+                back.send();
+            }
+        }))
+        return -1;
+    double began = now_ns();
+    for (long i = 0; i < turns; i++) {
+        there.send();
+        back.receive();
+    }
+    double each = (now_ns() - began) / turns / 1000;
+    wait(nullptr);
+    return each;
+}
+
 struct figure {
     const char *name;
     double (*measure)();
@@ -134,6 +235,10 @@ constexpr figure figures[] = {
     { "lock_uncontended", lock_uncontended },
     { "lock_contended_2", lock_contended },
     { "alloc_free", alloc_free },
+    { "queue_1p1c_64", queue_1p1c_64 },
+    { "queue_2p2c_64", queue_2p2c_64 },
+    { "queue_1p1c_64k", queue_1p1c_64k },
+    { "queue_pingpong_64", queue_pingpong_64 },
 };
 
 } // namespace

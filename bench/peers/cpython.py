@@ -89,6 +89,46 @@ def pool_map(count, chunk):
     return took / count * 1e9
 
 
+def put_all(queue, count, size):
+    message = bytes(size)
+    for _ in range(count):
+        queue.put(message)
+
+
+def queue_stream(count, size):
+    """Messages a second, one process puts, another gets."""
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue(10000 if size < 1000 else 16)
+    process = context.Process(target=put_all, args=(queue, count, size))
+    began = time.perf_counter()
+    process.start()
+    for _ in range(count):
+        queue.get()
+    took = time.perf_counter() - began
+    process.join()
+    return count / took
+
+
+def send_back(there, back, count):
+    for _ in range(count):
+        back.put(there.get())
+
+
+def queue_pingpong(count=3000):
+    context = multiprocessing.get_context("fork")
+    there, back = context.SimpleQueue(), context.SimpleQueue()
+    process = context.Process(target=send_back, args=(there, back, count))
+    process.start()
+    message = bytes(64)
+    began = time.perf_counter()
+    for _ in range(count):
+        there.put(message)
+        back.get()
+    took = time.perf_counter() - began
+    process.join()
+    return took / count * 1e6
+
+
 def pool_apply(count):
     with multiprocessing.get_context("fork").Pool(2) as pool:
         pool.apply(square, (2,))
@@ -125,6 +165,9 @@ FIGURES = {
     "value_lock": value_lock,
     "value_lock_contended_2": lock_contended_2,
     "array_slice": array_slice,
+    "queue_1p1c_64": lambda: queue_stream(50000, 64),
+    "queue_1p1c_64k": lambda: queue_stream(3000, 65536),
+    "queue_pingpong_64": queue_pingpong,
     "pool_map_auto": lambda: pool_map(1000000, None),
     "pool_map_chunk1": lambda: pool_map(30000, 1),
     "pool_apply": lambda: pool_apply(2000),

@@ -39,7 +39,7 @@ struct noun_kind {
 };
 
 extern const struct noun_kind lock_kind, rwlock_kind, semaphore_kind, event_kind, condition_kind, barrier_kind,
-    value_kind, array_kind;
+    value_kind, array_kind, queue_kind;
 
 /* The kind that the memory's mark says; NULL: none. */
 const struct noun_kind *noun_kind_of(const void *memory);
