@@ -9,6 +9,9 @@ function(brood_example name)
         OUTPUT_NAME ${name} RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/examples")
     target_link_libraries(example_${name} PRIVATE brood)
     add_dependencies(examples example_${name})
+    if(TARGET brood_openssl) # found at run time, beside libbrood
+        add_dependencies(example_${name} brood_openssl)
+    endif()
 endfunction()
 
 file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/examples/*.c")

@@ -4,6 +4,9 @@ include(CMakePackageConfigHelpers)
 
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/" DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(TARGETS brood brood_static EXPORT brood-targets)
+if(TARGET brood_openssl) # loaded, never linked: the name that it is loaded by is enough
+    install(TARGETS brood_openssl LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} NAMELINK_SKIP)
+endif()
 
 set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/brood")
 install(EXPORT brood-targets NAMESPACE brood:: DESTINATION "${package_dir}")

@@ -1,6 +1,7 @@
 # The library, compiled once and packed twice: libbrood.so and libbrood.a.
 
 file(GLOB brood_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/*/*.c")
+list(FILTER brood_sources EXCLUDE REGEX "/src/tls/")
 
 find_package(Threads REQUIRED)
 
@@ -21,7 +22,8 @@ if(NOT PROJECT_IS_TOP_LEVEL)
     target_compile_options(brood_objects PRIVATE -Wno-error)
 endif()
 set(soversion ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
-target_compile_definitions(brood_objects PRIVATE BROOD_VERSION="${PROJECT_VERSION}")
+target_compile_definitions(brood_objects PRIVATE
+    BROOD_VERSION="${PROJECT_VERSION}" BROOD_SOVERSION="${soversion}")
 target_include_directories(brood_objects PRIVATE "${PROJECT_SOURCE_DIR}/include" "${PROJECT_SOURCE_DIR}/src")
 # A debug build tells by its log, at warning, which blocks are left at the family's end.
 if(NOT BROOD_SANITIZE)
@@ -32,6 +34,8 @@ target_link_libraries(brood_objects PRIVATE brood_gnu)
 # Until 1.0 each minor version may be another library: programs of one do not find the next.
 add_library(brood SHARED)
 set_target_properties(brood PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${soversion})
+# It looks for libbrood_openssl beside itself first.
+set_target_properties(brood PROPERTIES BUILD_WITH_INSTALL_RPATH ON INSTALL_RPATH "$ORIGIN")
 set(map "${PROJECT_SOURCE_DIR}/src/brood.map")
 target_link_options(brood PRIVATE "LINKER:--version-script=${map}" LINKER:--as-needed LINKER:-z,relro LINKER:-z,now)
 if(NOT BROOD_SANITIZE)
@@ -63,3 +67,28 @@ foreach(library brood brood_static brood_bare)
 endforeach()
 add_library(brood::brood ALIAS brood)
 add_library(brood::brood_static ALIAS brood_static)
+
+# libbrood_openssl: keys and TLS of connections. libbrood loads it when they are asked for (exchange/seal.h), so nobody
+# links it, and it can be left out.
+if(BROOD_OPENSSL)
+    find_package(OpenSSL 1.1.1 COMPONENTS Crypto SSL)
+endif()
+if(OpenSSL_FOUND)
+    file(GLOB openssl_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/tls/*.c")
+    add_library(brood_openssl SHARED ${openssl_sources})
+    set(map "${PROJECT_SOURCE_DIR}/src/tls.map")
+    set_target_properties(brood_openssl PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${soversion}
+        C_VISIBILITY_PRESET hidden LINK_DEPENDS "${map}")
+    target_include_directories(brood_openssl PRIVATE "${PROJECT_SOURCE_DIR}/src")
+    target_link_options(brood_openssl PRIVATE "LINKER:--version-script=${map}" LINKER:--as-needed LINKER:-z,relro)
+    target_link_libraries(brood_openssl PRIVATE brood_gnu OpenSSL::SSL OpenSSL::Crypto Threads::Threads)
+    if(NOT BROOD_SANITIZE)
+        target_link_options(brood_openssl PRIVATE LINKER:-z,defs)
+    endif()
+    if(NOT PROJECT_IS_TOP_LEVEL)
+        set_target_properties(brood_openssl PROPERTIES COMPILE_WARNING_AS_ERROR OFF)
+        target_compile_options(brood_openssl PRIVATE -Wno-error)
+    endif()
+else()
+    message(STATUS "libbrood_openssl is left out: connections have neither keys nor TLS")
+endif()

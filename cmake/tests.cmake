@@ -6,10 +6,16 @@ set(signals "handle_segv=0:handle_sigbus=0:handle_abort=0:handle_sigfpe=0:handle
 set(test_environment
     "ASAN_OPTIONS=${signals}" "TSAN_OPTIONS=${signals}:die_after_fork=0" "UBSAN_OPTIONS=print_stacktrace=1")
 
+# A sanitizer calls dlopen in the program's place, whose RUNPATH does not count then.
+if(BROOD_SANITIZE)
+    list(APPEND test_environment "LD_LIBRARY_PATH=${PROJECT_BINARY_DIR}")
+endif()
+
 # Single-process tests: what ThreadSanitizer, which sees one process at a time, can judge.
 set(tsan_tests
-    array_use barrier_use condition_use event_use lock_recursive lock_share lock_use memory_block memory_place
-    memory_resize memory_wrong pool_map process_start queue_use rwlock_use semaphore_use value_use)
+    array_use barrier_use condition_use connection_tls connection_use event_use listener_key listener_use lock_recursive
+    lock_share lock_use memory_block memory_place memory_resize memory_wrong pool_map process_start queue_use rwlock_use
+    semaphore_use value_use)
 
 function(brood_test name)
     add_test(NAME ${name} COMMAND ${ARGN})
@@ -32,6 +38,8 @@ list(REMOVE_ITEM sources ${harness})
 add_library(harness OBJECT ${harness})
 target_include_directories(harness PUBLIC "${PROJECT_SOURCE_DIR}/include")
 target_link_libraries(harness PUBLIC brood_gnu)
+target_compile_definitions(harness INTERFACE
+    TEST_FOLDER="${PROJECT_SOURCE_DIR}/tests" TEST_OPENSSL=$<TARGET_EXISTS:brood_openssl>)
 foreach(source IN LISTS sources)
     cmake_path(GET source STEM name)
     add_executable(test_${name} "${source}")
@@ -42,6 +50,10 @@ foreach(source IN LISTS sources)
         target_link_libraries(test_${name} PRIVATE harness brood_bare)
     else()
         target_link_libraries(test_${name} PRIVATE harness brood_static)
+    endif()
+    if(TARGET brood_openssl) # which a program with brood inside looks for where its libraries are
+        set_target_properties(test_${name} PROPERTIES BUILD_RPATH "${PROJECT_BINARY_DIR}")
+        add_dependencies(test_${name} brood_openssl)
     endif()
     brood_test(${name} test_${name})
 endforeach()
@@ -56,6 +68,40 @@ foreach(source IN LISTS sources)
         PREFIX "" OUTPUT_NAME ${name} LIBRARY_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/tests/plugin")
     target_include_directories(plugin_${name} PRIVATE "${PROJECT_SOURCE_DIR}/include")
     target_link_libraries(plugin_${name} PRIVATE brood_gnu)
+endforeach()
+
+# What interop.sh has talk with Python.
+add_executable(interop_peer "${PROJECT_SOURCE_DIR}/tests/interop/peer.c")
+set_target_properties(interop_peer PROPERTIES OUTPUT_NAME peer BUILD_RPATH "${PROJECT_BINARY_DIR}"
+    RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/tests/interop")
+target_link_libraries(interop_peer PRIVATE brood_static brood_gnu)
+
+# Fuzzers of what parses bytes from outside: tests/fuzz/NAME.c, with its corpus beside it. Every build runs over the
+# corpus. clang's has libFuzzer besides, for build-clang/tests/fuzz_NAME: some seconds here, longer in check.sh --long.
+file(GLOB fuzzers CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/fuzz/*.c")
+foreach(source IN LISTS fuzzers)
+    cmake_path(GET source STEM name)
+    file(GLOB corpus CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/fuzz/${name}/*")
+    add_executable(corpus_${name} "${source}")
+    target_compile_definitions(corpus_${name} PRIVATE FUZZ_BY_HAND)
+    target_include_directories(corpus_${name} PRIVATE "${PROJECT_SOURCE_DIR}/src")
+    target_link_libraries(corpus_${name} PRIVATE brood_bare brood_gnu)
+    set_target_properties(corpus_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/tests")
+    brood_test(corpus_${name} corpus_${name} ${corpus})
+    if(CMAKE_C_COMPILER_ID STREQUAL "Clang" AND NOT BROOD_SANITIZE)
+        add_executable(fuzz_${name} "${source}" "${PROJECT_SOURCE_DIR}/src/exchange/frame.c"
+            "${PROJECT_SOURCE_DIR}/src/exchange/${name}.c")
+        set(fuzz -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all)
+        target_compile_options(fuzz_${name} PRIVATE ${fuzz})
+        target_link_options(fuzz_${name} PRIVATE ${fuzz})
+        target_include_directories(fuzz_${name} PRIVATE "${PROJECT_SOURCE_DIR}/src")
+        target_link_libraries(fuzz_${name} PRIVATE brood_gnu)
+        set_target_properties(fuzz_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/tests")
+        set(found "${PROJECT_BINARY_DIR}/tests/fuzz_${name}.found") # what it finds goes there: the corpus is as it is
+        file(MAKE_DIRECTORY "${found}")
+        brood_test(fuzz_${name} fuzz_${name} -max_total_time=5 -max_len=1024 -verbosity=0
+            "-artifact_prefix=${found}/" "${found}" "${PROJECT_SOURCE_DIR}/tests/fuzz/${name}")
+    endif()
 endforeach()
 
 file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/*.sh")

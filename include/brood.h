@@ -21,9 +21,11 @@
 #include <brood/barrier.h>
 #include <brood/block.h>
 #include <brood/condition.h>
+#include <brood/connection.h>
 #include <brood/end.h>
 #include <brood/event.h>
 #include <brood/family.h>
+#include <brood/listener.h>
 #include <brood/lock.h>
 #include <brood/log.h>
 #include <brood/memory.h>

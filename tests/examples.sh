@@ -55,5 +55,37 @@ for method in fork spawn forkserver; do
     expect list "$list" $method
     expect list "$list" $method $method
 done
+
+# talk KEY NAME TEXT: what examples/client prints of an examples/listener whose key is "secret".
+talk()
+{
+    folder=$(mktemp -d) || exit 1
+    timeout 30 "$build/examples/listener" unix:@brood-example-$$ secret 1 >"$folder/address" 2>&1 &
+    for _ in $(seq 200); do
+        [ -s "$folder/address" ] && break
+        sleep 0.05
+    done
+    output=$(timeout 30 "$build/examples/client" "$(cat "$folder/address")" "$1" World "$2" 2>&1; echo "status $?.")
+    if [ "$1" != secret ]; then
+        kill $!
+    fi
+    wait $!
+    rm -rf "$folder"
+    if [ "$output" = "$3" ]; then
+        echo "ok client $1"
+        passed=$((passed + 1))
+    else
+        echo "FAILED client $1: it printed '$output'"
+        failed=$((failed + 1))
+    fi
+}
+
+if [ -e "$build/libbrood_openssl.so" ]; then
+    talk secret you 'Hello, World!
+Hello, you!
+status 0.'
+    talk guess you "brood_connection_open: 'unix:@brood-example-$$': it refused the key
+status 1."
+fi
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -67,6 +67,28 @@ else
     echo "skipped pkg-config: it is not installed"
 fi
 
+# with_key ARGUMENT...: a program that needs OpenSSL's part of brood, linked with these.
+with_key()
+{
+    "$compiler" -std=c11 "$scratch/key.c" -o "$scratch/key" -I "$scratch/usr/include" "$@" >"$scratch/log" 2>&1 &&
+        LD_LIBRARY_PATH=$libraries "$scratch/key" >"$scratch/log" 2>&1
+}
+
+# Keys and TLS come with the installation, where it has them, and are found.
+libraries=$(dirname "$(dirname "$pc")")
+if [ -e "$build/libbrood_openssl.so" ]; then
+    cat >"$scratch/key.c" <<'END'
+#include <brood.h>
+int main(void)
+{
+    brood_init(NULL);
+    return !brood_listener_create("unix:@brood-install", &(brood_listener_options){ .key = "k", .key_size = 1 });
+}
+END
+    holds key_shared with_key -L "$libraries" -lbrood
+    holds key_static with_key "$libraries/libbrood.a" -pthread
+fi
+
 # by_cmake NAME TARGET LINES: a project with these lines to find brood.
 by_cmake()
 {

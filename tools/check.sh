@@ -16,7 +16,8 @@ Builds with gcc, clang, AddressSanitizer + UBSan and ThreadSanitizer in build, b
 runs the tests in each (the crash lab in the first; in the last those of a single process, which is all that it sees),
 and looks over the sources. Takes some minutes.
 
-  --long  besides: the whole crash lab, and the tests 20 times over with all processors busy. Takes an hour and more.
+  --long  besides: the whole crash lab, the fuzzers for ten minutes each, and the tests 20 times over with all
+          processors busy. Takes an hour and more.
 END
 }
 
@@ -255,7 +256,7 @@ acquired()
 # A room includes its own headers and those of the rooms below it: nothing of a room that stands further right.
 rooms()
 {
-    order='os error wait region sync process exchange pool manager'
+    order='os error wait region sync process exchange tls pool manager'
     status=0
     below=' brood '
     for room in $order; do
@@ -313,6 +314,15 @@ links()
     [ -s "$work/needed" ] && grep -vE '^(libc\.so\.6|ld-linux-.*\.so\..*)$' "$work/needed" | none
 }
 
+# libbrood_openssl shows its one table, and needs OpenSSL and libc.
+openssl_module()
+{
+    nm -D --defined-only build/libbrood_openssl.so | awk '$2 != "A" { sub(/@.*/, "", $3); print $3 }' >"$work/exported"
+    echo brood_openssl | diff - "$work/exported" || return 1
+    readelf -d build/libbrood_openssl.so | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' >"$work/needed"
+    grep -vE '^(lib(c|ssl|crypto)\.so\..*|ld-linux-.*\.so\..*)$' "$work/needed" | none
+}
+
 # Nobody who carries the mark is alive, and nothing more lies about than before.
 leftovers()
 {
@@ -336,6 +346,19 @@ leftovers()
     return "$status"
 }
 
+# Each fuzzer for ten minutes.
+fuzz()
+{
+    for fuzzer in build-clang/tests/fuzz_*; do
+        if [ ! -f "$fuzzer" ]; then # the folder of what it has found
+            continue
+        fi
+        name=${fuzzer##*/fuzz_}
+        one "fuzz: $name" "$fuzzer" -max_total_time=600 -max_len=1024 -verbosity=0 "-artifact_prefix=$fuzzer.found/" \
+            "$fuzzer.found" "tests/fuzz/$name" || true
+    done
+}
+
 # The whole campaign of the crash lab, which prints its own count.
 crash_campaign()
 {
@@ -354,6 +377,7 @@ if one 'gcc: build' build release; then
     one 'library: exports' exports || true
     one 'library: archive' archive || true
     one 'library: links' links || true
+    one 'library: openssl' openssl_module || true
 fi
 if one 'clang: build' build clang; then
     run_tests 'clang: tests' build-clang --exclude-regex '^(crashlab|install|hashtree)$'
@@ -372,6 +396,7 @@ one 'sources: locks' acquired || true
 one 'scripts: shellcheck' shell || true
 
 if [ "$rounds" -gt 0 ]; then
+    fuzz
     crash_campaign
     for _ in $(seq "$jobs"); do
         sh -c 'while :; do :; done' &
