@@ -347,6 +347,15 @@ const struct figure figures[] = {
         .goal = 1.5,
     },
     {
+        .name = "pipe_pingpong_64",
+        .unit = "us",
+        .what = "the same over a pipe",
+        .brood = pipe_pingpong_64_brood,
+        .limit = queue_pingpong_64_limit,
+        .limit_is = "a word there and one back, both awake",
+        .goal = 1.5,
+    },
+    {
         .name = "queue_wake_64",
         .unit = "us",
         .what = "the same, the other process asleep",

@@ -11,12 +11,14 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { SLEEPERS = 3, UNITS_MOST = 2, NAP_MS = 3, LONG_NAP_MS = 25, LIMIT = 1 << 20 };
+enum { SLEEPERS = 3, WATCHERS = 2, UNITS_MOST = 2, NAP_MS = 3, LONG_NAP_MS = 25, LIMIT = 1 << 20 };
 
 /* In the region. */
 struct ground {
     brood_semaphore semaphore;
     brood_semaphore other, other_owned; /* to warm up with */
+    brood_event never;
+    int still; /* a descriptor that cannot be read */
     int nap_ms;
     _Atomic int inside;
     _Atomic int passed;
@@ -27,6 +29,7 @@ struct act {
     void (*before)(struct ground *ground); /* the victim's preparations */
     void (*act)(struct ground *ground);
     int units;       /* at first; owned ones too */
+    int watchers;    /* that wait to see a unit, before the operation begins, and take none */
     int sleepers;    /* that wait for a unit before the operation begins... */
     bool keeps;      /* ... and do not give it back */
     bool owned;      /* else plain */
@@ -41,8 +44,8 @@ struct scene {
     struct point *point;
     const struct act *act;
     struct ground *ground;
-    pid_t sleeper[SLEEPERS];
-    int sleepers;
+    pid_t sleeper[SLEEPERS], watcher[WATCHERS];
+    int sleepers, watchers;
     bool holding;
     int given; /* to the survivors, beyond what there was */
 };
@@ -91,6 +94,33 @@ static void add_sleeper(struct scene *scene)
     scene->sleeper[scene->sleepers++] = pid;
     if (pid < 0 || !point_settle(pid))
         point_fault(scene->point, POINT_TORN, "a sleeper neither sleeps nor ends");
+}
+
+static void watch_for_unit(struct ground *ground, bool by_ring, int timeout_ms)
+{
+    brood_waitable items[] = { { .kind = BROOD_WAIT_SEMAPHORE, .object = &ground->semaphore },
+                               { .kind = BROOD_WAIT_EVENT, .object = &ground->never },
+                               { .kind = BROOD_WAIT_FD, .fd = ground->still } };
+    brood_wait(items, by_ring ? 3 : 2, timeout_ms);
+}
+
+/* The first one sleeps on the word by a system call, the second by an io_uring. */
+static void see_unit(void *context)
+{
+    struct scene *scene = context;
+    long long end = point_us() + 2 * SURVIVOR_MS * 1000LL;
+    while (brood_semaphore_units(&scene->ground->semaphore) == 0 && point_us() < end)
+        watch_for_unit(scene->ground, scene->watchers > 1, 2 * SURVIVOR_MS);
+    if (point_us() >= end)
+        point_fault(scene->point, POINT_STUCK, "one who watches sees no unit");
+}
+
+static void add_watcher(struct scene *scene)
+{
+    pid_t pid = scene->watchers++ < WATCHERS ? point_survivor(see_unit, scene) : -1;
+    scene->watcher[scene->watchers - 1] = pid;
+    if (pid < 0 || !point_settle(pid))
+        point_fault(scene->point, POINT_TORN, "a watcher neither sleeps nor ends");
 }
 
 static void give(struct scene *scene)
@@ -175,6 +205,16 @@ static void act_section(struct ground *ground)
 {
     if (brood_semaphore_acquire(&ground->semaphore, BROOD_FOREVER) >= 0)
         brood_semaphore_release(&ground->semaphore);
+}
+
+static void act_watch(struct ground *ground)
+{
+    watch_for_unit(ground, false, BROOD_FOREVER);
+}
+
+static void act_watch_by_ring(struct ground *ground)
+{
+    watch_for_unit(ground, true, BROOD_FOREVER);
 }
 
 static void act_init(struct ground *ground)
@@ -276,7 +316,10 @@ static bool prepare(struct scene *scene)
         point_fault(scene->point, POINT_TORN, "no family: %s", brood_error());
         return false;
     }
-    int units = act->owned || !(act->held || act->held_on) ? act->units : 0;
+    int ends[2], units = act->owned || !(act->held || act->held_on) ? act->units : 0;
+    if (pipe(ends) < 0)
+        return false;
+    scene->ground->still = ends[0];
     if (!act->names && brood_semaphore_init(&scene->ground->semaphore, units, act->owned ? &owned : NULL) < 0) {
         point_fault(scene->point, POINT_TORN, "no semaphore: %s", brood_error());
         return false;
@@ -355,6 +398,8 @@ static void check_passing(struct scene *scene)
         point_join(scene->point, newcomer, "a newcomer", SURVIVOR_MS + 500);
     feed_one(scene);
     pass(scene, "the founder", false);
+    for (int i = 0; i < scene->watchers; i++)
+        point_join(scene->point, scene->watcher[i], "a watcher", 2 * SURVIVOR_MS + 500);
     if (scene->ground->passed != scene->sleepers + 2)
         point_fault(scene->point, POINT_LOST, "%d passed of %d", scene->ground->passed, scene->sleepers + 2);
     scene->point->result = account(scene);
@@ -387,6 +432,8 @@ static void run(struct point *point)
     brood_heap_stats stats;
     if (!prepare(&scene) || brood_heap_stat(&stats) < 0 || !point_victim(point, &victim, run_victim, &scene))
         return;
+    for (int i = 0; i < scene.act->watchers; i++)
+        add_watcher(&scene);
     for (int i = 0; i < scene.act->sleepers; i++)
         add_sleeper(&scene);
     if (point_lead(point, &victim, let_go, &scene)) {
@@ -404,8 +451,8 @@ static void run(struct point *point)
             check_passing(&scene);
         return;
     }
-    for (int i = 0; i < scene.sleepers; i++) {
-        step_tracee left = { .pid = scene.sleeper[i] };
+    for (int i = 0; i < scene.sleepers + scene.watchers; i++) {
+        step_tracee left = { .pid = i < scene.sleepers ? scene.sleeper[i] : scene.watcher[i - scene.sleepers] };
         step_kill(&left);
     }
 }
@@ -429,6 +476,13 @@ const struct operation semaphore_operations[] = {
     { "semaphore_release_2", "two releases, and two asleep for good", run,
       ACT(.before = before_warm, .act = act_release_twice, .sleepers = 2, .keeps = true), .modes = ALL_MODES, .last = 2,
       .switches = 2 },
+    { "semaphore_release_seen", "release with one asleep, behind two who only watch", run,
+      ACT(.before = before_warm, .act = act_release, .watchers = 2, .sleepers = 1), .modes = ALL_MODES, .quick = 60,
+      .last = 1, .switches = 1 },
+    { "semaphore_watch", "wait for a unit or an event, that is woken and takes neither", run,
+      ACT(.before = before_warm, .act = act_watch, .units = 1, .held = true), .modes = ALL_MODES, .quick = 90 },
+    { "semaphore_watch_ring", "the same, or a descriptor", run,
+      ACT(.before = before_warm, .act = act_watch_by_ring, .units = 1, .held = true), .modes = ALL_MODES, .quick = 90 },
     { "semaphore_section", "acquire and release", run, ACT(.before = before_warm, .act = act_section, .units = 1),
       .modes = ALL_MODES, .switches = 2 },
     { "semaphore_wait", "acquire that sleeps and is woken", run,

@@ -29,6 +29,7 @@
 #include <brood/lock.h>
 #include <brood/log.h>
 #include <brood/memory.h>
+#include <brood/pipe.h>
 #include <brood/pool.h>
 #include <brood/process.h>
 #include <brood/queue.h>
@@ -39,6 +40,7 @@
 #include <brood/task.h>
 #include <brood/type.h>
 #include <brood/value.h>
+#include <brood/wait.h>
 #include <brood/waiter.h>
 
 #endif

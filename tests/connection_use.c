@@ -560,6 +560,9 @@ static void misuse(void)
     CHECK_RESULT(brood_connection_poll(NULL, 0), -EINVAL);
     CHECK_RESULT(brood_connection_fd(NULL), -EINVAL);
     CHECK_NULL(brood_connection_peer(NULL), EINVAL);
+    void *block_of_region = brood_alloc(64);
+    CHECK_RESULT(brood_connection_poll(block_of_region, 0), -EINVAL);
+    brood_free(block_of_region);
     make_pair(abstract(), ends, NULL);
     static const int bad_times[] = { -2, INT_MIN };
     for (int i = 0; i < 2; i++) {

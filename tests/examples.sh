@@ -49,6 +49,8 @@ for method in fork spawn forkserver; do
     expect_counter $method
     expect pool '[1, 4, 9, 16, 25]' $method
     expect queue '[1, 4, 9, 16]' $method
+    expect pipe 'Hello, World!' $method
+    expect loop '100 200' $method
     expect pool_async '[1, 4, 9, 16, 25]' $method
     expect context 'Hello, World!' $method
     expect context 'Hello, World!' $method $method

@@ -129,6 +129,26 @@ def queue_pingpong(count=3000):
     return took / count * 1e6
 
 
+def pipe_send_back(end, count):
+    for _ in range(count):
+        end.send_bytes(end.recv_bytes())
+
+
+def pipe_pingpong(count=10000):
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=pipe_send_back, args=(theirs, count))
+    process.start()
+    message = bytes(64)
+    began = time.perf_counter()
+    for _ in range(count):
+        ours.send_bytes(message)
+        ours.recv_bytes()
+    took = time.perf_counter() - began
+    process.join()
+    return took / count * 1e6
+
+
 def pool_apply(count):
     with multiprocessing.get_context("fork").Pool(2) as pool:
         pool.apply(square, (2,))
@@ -168,6 +188,7 @@ FIGURES = {
     "queue_1p1c_64": lambda: queue_stream(50000, 64),
     "queue_1p1c_64k": lambda: queue_stream(3000, 65536),
     "queue_pingpong_64": queue_pingpong,
+    "pipe_pingpong_64": pipe_pingpong,
     "pool_map_auto": lambda: pool_map(1000000, None),
     "pool_map_chunk1": lambda: pool_map(30000, 1),
     "pool_apply": lambda: pool_apply(2000),

@@ -3,6 +3,7 @@
 
 #include "error/error.h"
 #include "os/clock.h"
+#include "region/region.h"
 
 #include <errno.h>
 
@@ -13,7 +14,7 @@ static const struct connection_kind *kind_of(const brood_connection *end, const 
         error_null(call, "the connection");
         return NULL;
     }
-    return &wire_kind;
+    return region_contains(end) ? &pipe_kind : &wire_kind;
 }
 
 /* Both together: what every call with a timeout begins with. */

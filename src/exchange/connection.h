@@ -1,6 +1,7 @@
 /* exchange/connection.h: the kinds of brood_connection: what the public calls are handed on to.
  *
- * A handle of a socket lies in its process' private memory.
+ * A handle of a socket lies in its process' private memory. The ends of pipes lie in the region: so an address says
+ * which kind it is.
  */
 #ifndef EXCHANGE_CONNECTION_H
 #define EXCHANGE_CONNECTION_H
@@ -21,6 +22,6 @@ struct connection_kind {
     int (*close)(brood_connection *end);
 };
 
-extern const struct connection_kind wire_kind; /* exchange/wire.c */
+extern const struct connection_kind wire_kind, pipe_kind; /* exchange/wire.c, exchange/pipe.c */
 
 #endif

@@ -1,0 +1,327 @@
+/* exchange/pipe.c: brood/pipe.h: two queues, one for each direction, whose debts are kept here: whoever has an end owes
+ * one of them its messages, and the other one their getting. So a queue's own rules end what waits at the other end.
+ */
+#include "exchange/pipe.h"
+#include "error/error.h"
+#include "exchange/connection.h"
+#include "exchange/queue.h"
+#include "os/clock.h"
+
+#include <brood/wait.h>
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#define DEFAULT_BYTES ((size_t)1 << 20)
+
+struct pipe;
+
+/* word: its mark makes the memory an end; it is a latch too, of the pipe's first end: held by who closes. user: the
+ * slot of a process that has it, the last that was seen to; a hint. The rest is constant. out, in: NULL: it does not
+ * send, or receive. */
+struct end {
+    struct noun noun;
+    struct queue *out, *in;
+    struct pipe *pipe;
+    _Atomic uint64_t user;
+};
+
+struct pipe {
+    struct end ends[2];
+    char name[];
+};
+
+static const struct noun_kind end_kind = { "pipe", "a", 0x65706970u /* "pipe" */, false, 0 };
+
+/* ---- making ---- */
+
+static struct queue *new_queue(const brood_pipe_options *asked)
+{
+    const brood_queue_options options = { .name = asked->name,
+                                          .max_bytes = asked->max_bytes ? asked->max_bytes : DEFAULT_BYTES };
+    struct queue *queue = (struct queue *)(void *)brood_queue_create(&options);
+    if (queue)
+        queue->takes_any_size = true;
+    return queue;
+}
+
+static int no_memory(const char *call)
+{
+    return error_set(ENOMEM, "%s: no memory in the region", call);
+}
+
+static void join_ends(struct pipe *pipe, struct queue *there, struct queue *back, const char *name)
+{
+    for (int i = 0; i < 2; i++) {
+        struct end *end = &pipe->ends[i];
+        end->pipe = pipe;
+        end->noun.name = name ? memcpy(pipe->name, name, strlen(name) + 1) : NULL;
+        end->out = i ? there : back;
+        end->in = i ? back : there;
+        atomic_store(&end->noun.word.mark, end_kind.mark);
+    }
+}
+
+int brood_pipe_create(brood_connection *ends[2], const brood_pipe_options *options)
+{
+    static const char call[] = "brood_pipe_create";
+    static const brood_pipe_options defaults;
+    const brood_pipe_options *asked = options ? options : &defaults;
+    if (region_enter() < 0)
+        return -EINVAL;
+    if (!ends)
+        return error_null(call, "the place for the ends");
+    if (error_reserved(call, asked->reserved, sizeof asked->reserved / sizeof(void *)) < 0)
+        return -EINVAL;
+    struct pipe *pipe = heap_take(sizeof *pipe + (asked->name ? strlen(asked->name) + 1 : 0), true);
+    struct queue *there = pipe ? new_queue(asked) : NULL;
+    struct queue *back = there && !asked->one_way ? new_queue(asked) : NULL;
+    if (!there || (!back && !asked->one_way)) {
+        brood_queue_destroy((brood_queue *)(void *)there);
+        if (pipe)
+            heap_give(pipe, NULL);
+        return no_memory(call);
+    }
+    join_ends(pipe, there, back, asked->name);
+    for (int i = 0; i < 2; i++)
+        ends[i] = (brood_connection *)(void *)&pipe->ends[i];
+    return 0;
+}
+
+/* ---- who has an end ---- */
+
+static struct end *end_in(const brood_connection *memory, const char *call)
+{
+    const struct end *end = (const struct end *)(const void *)memory;
+    bool is = region_holds(memory, sizeof *end) && (uintptr_t)memory % sizeof(void *) == 0 &&
+              atomic_load(&end->noun.word.mark) == end_kind.mark;
+    if (!is)
+        error_set(EINVAL, "%s: %p is no connection", call, (const void *)memory);
+    return is ? (struct end *)(uintptr_t)memory : NULL;
+}
+
+static int refuse(const struct end *end, int failed, const char *call)
+{
+    char text[NOUN_TEXT];
+    if (failed == -EPIPE)
+        return error_set(EINVAL, "%s: this process has closed that end of %s", call,
+                         noun_describe(&end_kind, end, text));
+    if (failed == -ETIMEDOUT)
+        return error_set(ETIMEDOUT, "%s: others were in the middle of a call on %s all the time", call,
+                         noun_describe(&end_kind, end, text));
+    return no_memory(call);
+}
+
+/* This process has the end from now on. 0, or -errno with a sentence. */
+static int have(struct thread *self, struct end *end, int64_t deadline, const char *call)
+{
+    uint64_t slot = atomic_load_explicit(&wiped->slot, memory_order_relaxed);
+    if (slot && atomic_load_explicit(&end->user, memory_order_relaxed) == slot)
+        return 0;
+    int failed = end->out ? debts_join(self, end->out, &end->out->puts, deadline) : 0;
+    if (failed == 0 && end->in)
+        failed = debts_join(self, end->in, &end->in->gets, deadline);
+    if (failed < 0)
+        return refuse(end, failed, call);
+    atomic_store_explicit(&end->user, table_self("process"), memory_order_relaxed);
+    return 0;
+}
+
+int brood_pipe_give(brood_connection *memory, brood_process *process)
+{
+    static const char call[] = "brood_pipe_give";
+    if (region_enter() < 0)
+        return -EINVAL;
+    struct end *end = end_in(memory, call);
+    if (!end)
+        return -EINVAL;
+    struct thread *self = thread_self();
+    int failed = end->out ? debts_lay(self, end->out, &end->out->puts, process, call) : 0;
+    if (failed == 0 && end->in)
+        failed = debts_lay(self, end->in, &end->in->gets, process, call);
+    return failed == -ENOMEM ? no_memory(call) : failed;
+}
+
+static bool others_have(const struct end *end, slot_id self)
+{
+    return (end->out && debts_others(&end->out->puts, self)) || (end->in && debts_others(&end->in->gets, self));
+}
+
+static bool anyone_had(const struct end *end)
+{
+    return atomic_load(end->out ? &end->out->puts.debts : &end->in->gets.debts) != NULL;
+}
+
+/* The last one takes all with it. Its latch is held. 0: the pipe is gone; -EBUSY: nothing is. */
+static int end_pipe(struct thread *self, struct pipe *pipe)
+{
+    struct queue *queues[] = { pipe->ends[0].in, pipe->ends[1].in };
+    for (int i = 0; i < 2; i++)
+        if (queues[i] && queue_is_in_use(self, queues[i]))
+            return -EBUSY;
+    for (int i = 0; i < 2; i++) {
+        atomic_store(&pipe->ends[i].noun.word.mark, 0);
+        brood_queue_destroy((brood_queue *)(void *)queues[i]);
+    }
+    return 0;
+}
+
+static int close_end(brood_connection *memory)
+{
+    static const char call[] = "brood_connection_close";
+    char text[NOUN_TEXT];
+    struct end *end = end_in(memory, call);
+    struct thread *self = thread_self();
+    int failed = end ? have(self, end, CLOCK_NEVER, call) : -EINVAL;
+    if (failed < 0)
+        return failed;
+    struct pipe *pipe = end->pipe;
+    struct robust_word *latch = &pipe->ends[0].noun.word;
+    slot_id slot = table_self("process");
+    latch_take(self, latch, CLOCK_NEVER);
+    latch_hold(self, latch);
+    const struct end *other = &pipe->ends[end == &pipe->ends[0]];
+    bool last = anyone_had(other) && !others_have(end, slot) && !others_have(other, slot) &&
+                !(other->out && debts_owes(&other->out->puts, slot)) &&
+                !(other->in && debts_owes(&other->in->gets, slot));
+    noun_describe(&end_kind, end, text);
+    failed = last ? end_pipe(self, pipe) : 0;
+    if (!last) {
+        atomic_store(&end->user, 0);
+        if (end->out)
+            debts_leave(self, end->out, &end->out->puts);
+        if (end->in)
+            debts_leave(self, end->in, &end->in->gets);
+    }
+    latch_unhold(self, latch);
+    latch_drop(self, latch);
+    if (last && failed == 0)
+        heap_give(pipe, NULL);
+    return failed < 0 ? error_set(EBUSY, "%s: a thread is in a call on %s", call, text) : 0;
+}
+
+/* ---- messages ---- */
+
+static int ms_until(int64_t deadline)
+{
+    if (deadline == CLOCK_NEVER)
+        return BROOD_FOREVER;
+    int64_t left = deadline == LATCH_TRY ? 0 : deadline - clock_now();
+    int64_t ms = left > 0 ? (left + 999999) / 1000000 : 0;
+    return ms < INT32_MAX ? (int)ms : INT32_MAX;
+}
+
+/* What a queue said, as a connection says it. */
+static int explain(const struct end *end, int result, const char *call)
+{
+    char text[NOUN_TEXT];
+    if (result >= 0)
+        return 0; /* also one that has come back from a receiver that died */
+    noun_describe(&end_kind, end, text);
+    if (result == -EPIPE)
+        return error_set(EPIPE, "%s: the other end of %s is closed", call, text);
+    if (result == -EOWNERDEAD)
+        return error_set(EPIPE, "%s: the other end of %s is gone, and not all that had it returned", call, text);
+    return result;
+}
+
+static int send_message(brood_connection *memory, const void *message, size_t size, int64_t deadline)
+{
+    static const char call[] = "brood_connection_send";
+    struct end *end = end_in(memory, call);
+    int failed = end ? have(thread_self(), end, deadline, call) : -EINVAL;
+    if (failed < 0)
+        return failed;
+    if (!end->out)
+        return error_set(EINVAL, "%s: this end receives only", call);
+    return explain(end, brood_queue_put((brood_queue *)(void *)end->out, message, size, ms_until(deadline)), call);
+}
+
+/* The end, had by this process, if it receives; NULL with a sentence. */
+static struct end *receiver(brood_connection *memory, int64_t deadline, const char *call, int *failed)
+{
+    struct end *end = end_in(memory, call);
+    *failed = end ? have(thread_self(), end, deadline, call) : -EINVAL;
+    if (*failed == 0 && !end->in)
+        *failed = error_set(EINVAL, "%s: this end sends only", call);
+    return *failed < 0 ? NULL : end;
+}
+
+static int receive(brood_connection *memory, void *buffer, size_t size, size_t *got, int64_t deadline)
+{
+    static const char call[] = "brood_connection_recv";
+    int failed;
+    struct end *end = receiver(memory, deadline, call, &failed);
+    if (!end)
+        return failed;
+    return explain(end, brood_queue_get((brood_queue *)(void *)end->in, buffer, size, got, ms_until(deadline)), call);
+}
+
+static int receive_block(brood_connection *memory, brood_block *message, int64_t deadline)
+{
+    static const char call[] = "brood_connection_recv_block";
+    int failed;
+    struct end *end = receiver(memory, deadline, call, &failed);
+    if (!end)
+        return failed;
+    return explain(end, brood_queue_get_block((brood_queue *)(void *)end->in, message, ms_until(deadline)), call);
+}
+
+static int no_descriptors(const char *call, int number)
+{
+    return error_set(number, "%s: the ends of pipes have no descriptors: brood/pipe.h", call);
+}
+
+static int send_descriptor(brood_connection *memory, int fd, int64_t deadline)
+{
+    (void)fd;
+    (void)deadline;
+    return end_in(memory, "brood_connection_send_fd") ? no_descriptors("brood_connection_send_fd", EOPNOTSUPP)
+                                                      : -EINVAL;
+}
+
+static int receive_descriptor(brood_connection *memory, int64_t deadline)
+{
+    (void)deadline;
+    return end_in(memory, "brood_connection_recv_fd") ? no_descriptors("brood_connection_recv_fd", EOPNOTSUPP)
+                                                      : -EINVAL;
+}
+
+static int poll_end(brood_connection *memory, int64_t deadline)
+{
+    int failed;
+    struct end *end = receiver(memory, deadline, "brood_connection_poll", &failed);
+    if (!end)
+        return failed;
+    brood_waitable item = { .kind = BROOD_WAIT_QUEUE, .object = end->in };
+    int ready = brood_wait(&item, 1, ms_until(deadline));
+    return ready > 0 ? 0 : ready;
+}
+
+static int descriptor(brood_connection *memory)
+{
+    return end_in(memory, "brood_connection_fd") ? no_descriptors("brood_connection_fd", ENOTSUP) : -EINVAL;
+}
+
+static const char *peer(const brood_connection *memory)
+{
+    const struct end *end = end_in(memory, "brood_connection_peer");
+    return end ? (end->noun.name ? end->noun.name : "pipe") : NULL;
+}
+
+brood_queue *pipe_queue(const brood_connection *memory)
+{
+    int failed;
+    struct end *end = receiver((brood_connection *)(uintptr_t)memory, CLOCK_NEVER, "brood_wait", &failed);
+    return end ? (brood_queue *)(void *)end->in : NULL;
+}
+
+const struct connection_kind pipe_kind = { .send = send_message,
+                                           .recv = receive,
+                                           .recv_block = receive_block,
+                                           .send_fd = send_descriptor,
+                                           .recv_fd = receive_descriptor,
+                                           .poll = poll_end,
+                                           .fd = descriptor,
+                                           .peer = peer,
+                                           .close = close_end };

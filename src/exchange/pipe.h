@@ -1,0 +1,12 @@
+/* exchange/pipe.h: the end of a pipe among many things that are waited for. */
+#ifndef EXCHANGE_PIPE_H
+#define EXCHANGE_PIPE_H
+
+#include <brood/pipe.h>
+#include <brood/queue.h>
+
+/* What it receives from: a message is there when a get from that would not wait. The process has the end from now on.
+ * NULL: it is no end of a pipe that receives, or this process has closed it. */
+brood_queue *pipe_queue(const brood_connection *memory);
+
+#endif
