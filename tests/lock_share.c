@@ -117,6 +117,31 @@ static void holder_is_told(void)
     }
 }
 
+static int pass_on(void *arg)
+{
+    struct guarded *guarded = arg;
+    int lies = 0;
+    for (int i = 0; i < 100000; i++) {
+        NEED(brood_lock_acquire(&guarded->lock, BROOD_FOREVER) == 0);
+        NEED(brood_lock_release(&guarded->lock) == 0);
+        lies += brood_lock_holder(&guarded->lock) == getpid();
+    }
+    CHECK_EQ(lies, 0);
+    return 0;
+}
+
+/* Who takes it writes down who it is a moment later. */
+static void holder_is_not_the_last(void)
+{
+    struct guarded *guarded = new_guarded();
+    brood_process *processes[3];
+    for (int i = 0; i < 3; i++)
+        processes[i] = brood_process_start(pass_on, guarded, 0, &methods[i % 2]);
+    for (int i = 0; i < 3; i++)
+        join_well(processes[i]);
+    brood_free(guarded);
+}
+
 static int wait_for_lock(void *arg)
 {
     struct guarded *guarded = arg;
@@ -238,6 +263,7 @@ int main(int argc, char **argv)
         { .name = "excludes_processes", .run = excludes_processes, .deadline_s = 60 },
         { .name = "excludes_threads_of_processes", .run = excludes_threads_of_processes, .deadline_s = 60 },
         { .name = "holder_is_told", .run = holder_is_told },
+        { .name = "holder_is_not_the_last", .run = holder_is_not_the_last, .deadline_s = 60 },
         { .name = "many_waiters", .run = many_waiters },
         { .name = "forked_while_held", .run = forked_while_held },
         { .name = "forked_holds_its_own", .run = forked_holds_its_own },

@@ -2,12 +2,15 @@
 #include "os/thread.h"
 
 #include "os/cpu.h"
+#include "os/proc.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/single_threaded.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -77,6 +80,33 @@ bool thread_is_gone(uint32_t id)
     bool gone = poll(&ended, 1, 0) == 1;
     close(fd);
     return gone;
+}
+
+/* The process whose thread that is; 0: there is no such thread any more, or nobody tells. */
+static int process_of(uint32_t id)
+{
+    static const char key[] = "Tgid:";
+    char path[40];
+    struct proc_lines lines;
+    snprintf(path, sizeof path, "/proc/%u/status", id);
+    if (!proc_open(&lines, path))
+        return 0;
+    int process = 0;
+    for (char *line; process == 0 && (line = proc_line(&lines));)
+        if (strncmp(line, key, sizeof key - 1) == 0)
+            process = (int)strtol(line + sizeof key - 1, NULL, 10);
+    proc_close(&lines);
+    return process;
+}
+
+int thread_holder(const struct robust_word *held)
+{
+    uint32_t id = atomic_load(&held->word) & FUTEX_TID_MASK;
+    if (id == 0)
+        return 0;
+    int owner = (int)atomic_load(&held->owner); /* of the one before, if this one has only just taken it */
+    bool fits = owner > 0 && (syscall(SYS_tgkill, owner, (pid_t)id, 0) == 0 || errno != ESRCH);
+    return fits ? owner : process_of(id);
 }
 
 bool thread_is_only(void)

@@ -72,6 +72,9 @@ extern _Atomic bool thread_deaths_are_told;
 /* Whether the thread of that id has ended. For naps only: an id may have been given to another thread meanwhile. */
 bool thread_is_gone(uint32_t id);
 
+/* The process of the thread that the word is held by, for messages; 0: nobody holds it. */
+int thread_holder(const struct robust_word *held);
+
 /* Whether this process has had only one thread so far. */
 bool thread_is_only(void);
 

@@ -88,7 +88,7 @@ int box_destroy(const struct noun_kind *kind, void *memory, const char *call)
     int taken = noun_held(self, &box->lock.latch) ? -EBUSY : latch_take(self, &box->lock.latch, LATCH_TRY);
     if (taken < 0)
         return error_set(EBUSY, "%s: the lock of %s is held by process %d", call, noun_describe(kind, &box->lock, text),
-                         (int)atomic_load(&box->lock.latch.owner));
+                         thread_holder(&box->lock.latch));
     if (taken == LATCH_INHERITED)
         noun_settle(self, &box->lock.latch);
     latch_drop(self, &box->lock.latch);
@@ -196,7 +196,7 @@ int visit_acquire(struct visit *visit, int timeout_ms)
     int taken = take(self, box, deadline);
     if (taken < 0)
         return error_set(ETIMEDOUT, "the lock of %s is held by process %d still, after %d ms",
-                         noun_describe(visit->kind, lock, text), (int)atomic_load(&lock->latch.owner), timeout_ms);
+                         noun_describe(visit->kind, lock, text), thread_holder(&lock->latch), timeout_ms);
     int told = taken == LATCH_INHERITED ? mend(self, box) : 0;
     spin_publish(&lock->latch.cpu);
     noun_hold(self, &lock->latch);

@@ -63,7 +63,7 @@ int brood_lock_fini(brood_lock *memory)
     int taken = noun_held(self, &lock->latch) ? -EBUSY : latch_take(self, &lock->latch, LATCH_TRY);
     if (taken < 0)
         return error_set(EBUSY, "brood_lock_fini: %s is held by process %d", noun_describe(&lock_kind, lock, text),
-                         (int)atomic_load(&lock->latch.owner));
+                         thread_holder(&lock->latch));
     if (taken == LATCH_INHERITED)
         noun_settle(self, &lock->latch);
     latch_drop(self, &lock->latch);
@@ -131,7 +131,7 @@ int brood_lock_acquire(brood_lock *memory, int timeout_ms)
     int taken = take(self, lock, deadline);
     if (taken == -ETIMEDOUT)
         return error_set(ETIMEDOUT, "%s is held by process %d still, after %d ms",
-                         noun_describe(&lock_kind, lock, text), (int)atomic_load(&lock->latch.owner), timeout_ms);
+                         noun_describe(&lock_kind, lock, text), thread_holder(&lock->latch), timeout_ms);
     return taken;
 }
 
@@ -210,8 +210,7 @@ int brood_lock_holder(brood_lock *memory)
     struct lock *lock = noun_in(&lock_kind, memory);
     if (!lock)
         return noun_refuse(&lock_kind, memory, "brood_lock_holder");
-    bool held = atomic_load(&lock->latch.word) & FUTEX_TID_MASK;
-    return held ? (int)atomic_load(&lock->latch.owner) : 0;
+    return thread_holder(&lock->latch);
 }
 
 int64_t brood_lock_held_us(brood_lock *memory)

@@ -160,7 +160,7 @@ static int writer_of(struct rwlock *rwlock)
 {
     uint32_t word = atomic_load(&rwlock->writer.word);
     bool writes = word & FUTEX_TID_MASK && !(word & PASSING) && atomic_load(&rwlock->writing);
-    return writes ? (int)atomic_load(&rwlock->writer.owner) : 0;
+    return writes ? thread_holder(&rwlock->writer) : 0;
 }
 
 static int timed_out(struct rwlock *rwlock, int timeout_ms)

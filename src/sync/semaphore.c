@@ -195,8 +195,8 @@ static int user_of(struct semaphore *semaphore)
     uint32_t count = count_of(semaphore->seats);
     for (uint32_t i = 0; i < count; i++)
         if (!is_free(&semaphore->seats->seat[i]))
-            return (int)atomic_load(&semaphore->seats->seat[i].word.owner);
-    return atomic_load(&semaphore->word.word) & FUTEX_TID_MASK ? (int)atomic_load(&semaphore->word.owner) : 0;
+            return thread_holder(&semaphore->seats->seat[i].word);
+    return thread_holder(&semaphore->word);
 }
 
 /* ---- plain: a number ---- */

@@ -126,7 +126,7 @@ static bool look_at(const struct place *place, brood_waiter *waiter)
     uint32_t word = atomic_load(&noun->word.word), holder = word & FUTEX_TID_MASK;
     if (kind->has_holder && holder && holder != tid && !(word & LATCH_NOTE)) {
         waiter->holder_tid = (int)holder;
-        waiter->holder = (int)atomic_load(&noun->word.owner);
+        waiter->holder = thread_holder(&noun->word);
     }
     return true;
 }
