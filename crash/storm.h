@@ -31,5 +31,6 @@ void storm_gap(void);
 
 void storm_over_sync(struct storm *storm);
 void storm_over_queues(struct storm *storm);
+void storm_over_stream(struct storm *storm);
 
 #endif
