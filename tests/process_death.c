@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #define GENERATIONS 4
+#define SIBLINGS 150
 #define GONE_MS 2000
 
 static const brood_process_options methods[] = { { .start = BROOD_FORK }, { .start = BROOD_SPAWN } };
@@ -27,6 +28,7 @@ struct scene {
     atomic_int leave;
     atomic_int count;
     atomic_int started;
+    atomic_int siblings[SIBLINGS];
 };
 
 static struct scene *scene(void)
@@ -96,6 +98,49 @@ static void founder_killed(void)
         CHECK_EQ(kill_child(founder), SIGKILL);
         check_all_go(0);
     }
+}
+
+static int be_sibling(void *arg)
+{
+    atomic_store(&scene()->siblings[*(const int *)arg], getpid());
+    for (;;)
+        pause();
+    return 0;
+}
+
+static brood_process *start_sibling(int i)
+{
+    brood_process *process = brood_process_start(be_sibling, &i, sizeof i, &methods[0]);
+    NEED(process != NULL);
+    return process;
+}
+
+/* More than one pipe ties; of the first ones each third child is another by the time of the death. */
+static void founder_of_many_killed(void)
+{
+    if (harness_part() != NULL) {
+        brood_process *processes[SIBLINGS];
+        for (int i = 0; i < SIBLINGS; i++)
+            processes[i] = start_sibling(i);
+        for (int i = 0; i < SIBLINGS; i += 3) {
+            NEED(brood_process_signal(processes[i], SIGKILL) == 0);
+            NEED(brood_process_join(processes[i], NULL, BROOD_FOREVER) == 0);
+            NEED(brood_process_close(processes[i]) == 0);
+            atomic_store(&scene()->siblings[i], 0);
+            start_sibling(i);
+        }
+        atomic_store(&scene()->started, 1);
+        for (;;)
+            pause();
+    }
+    memset(scene(), 0, sizeof *scene());
+    pid_t founder = harness_start("many");
+    NEED(wait_word(&scene()->started, 1, 10000));
+    for (int i = 0; i < SIBLINGS; i++)
+        NEED(wait_word(&scene()->siblings[i], 1, 5000));
+    CHECK_EQ(kill_child(founder), SIGKILL);
+    for (int i = 0; i < SIBLINGS; i++)
+        CHECK(wait_gone(atomic_load(&scene()->siblings[i]), GONE_MS));
 }
 
 static void middle_killed(void)
@@ -428,6 +473,7 @@ int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
         { .name = "founder_killed", .run = founder_killed },
+        { .name = "founder_of_many_killed", .run = founder_of_many_killed },
         { .name = "middle_killed", .run = middle_killed },
         { .name = "founder_ends", .run = founder_ends },
         { .name = "target_leaves", .run = target_leaves },

@@ -9,16 +9,28 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+/* The kernel walks the list of all whom a pipe signals whenever one is put into it, or taken out. */
+#define CHILDREN_MOST 64
+
 static void close_line(const struct lifeline *line)
 {
     if (shm_is(line->fd, &line->file))
         close(line->fd);
 }
 
-int lifeline_bind(struct child_bond *bond, enum child_tie tie, struct lifeline **found)
+/* One with room for another child, or NULL. */
+static struct lifeline *line_with_room(void)
 {
     struct lifeline *line = wiped->lifelines;
-    int writer = line && shm_is(line->fd, &line->file) ? line->fd : -1;
+    while (line && (atomic_load(&line->children) >= CHILDREN_MOST || !shm_is(line->fd, &line->file)))
+        line = line->next;
+    return line;
+}
+
+int lifeline_bind(struct child_bond *bond, enum child_tie tie, struct lifeline **found)
+{
+    struct lifeline *line = line_with_room();
+    int writer = line ? line->fd : -1;
     int failed = child_bind(bond, tie, writer);
     *found = NULL;
     if (failed < 0 || !(bond->tie & CHILD_TO_PIPE))

@@ -1,9 +1,8 @@
 /* process/lifeline.h: what ties children to this process' life by a pipe (os/child.h).
  *
  * One pipe ties many: this process holds its writing end, a lifeline, and each child a reading end that was opened for
- * it, since whom a descriptor signals goes with its opening. So a child that is forked has one descriptor to close,
- * however many siblings it has. Where the pipe cannot be opened once more (no /proc, another user now) there is a new
- * one.
+ * it, since whom a descriptor signals goes with its opening. So a child that is forked has one descriptor to close for
+ * each 64 of its siblings. Where the pipe cannot be opened once more (no /proc, another user now) there is a new one.
  */
 #ifndef PROCESS_LIFELINE_H
 #define PROCESS_LIFELINE_H
