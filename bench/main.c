@@ -4,6 +4,7 @@
  * fails only if the work was not done, or done wrongly.
  */
 #include "fair.h"
+#include "grid.h"
 #include "outcome.h"
 #include "trouble.h"
 
@@ -15,7 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { ROUNDS = 9, QUICK_ROUNDS = 1 };
+enum { ROUNDS = 9, QUICK_ROUNDS = 1, GRID_ROUNDS = 3 };
 
 /* A figure's round takes seconds. One that never ends must not hang the lab, which SIGALRM then ends, and with it all
  * that it started. */
@@ -24,6 +25,7 @@ enum { ROUNDS = 9, QUICK_ROUNDS = 1 };
 struct request {
     bool json;
     bool help;
+    bool grid;
     int rounds;
     int fair;            /* seconds; 0: figures are wanted */
     const char *drawing; /* path; NULL: none */
@@ -39,6 +41,7 @@ static void print_help(void)
          "  --quick      1 round instead of 9: about a minute on an idle machine, and rougher\n"
          "  --svg FILE   draws the figures as bars, too\n"
          "  --fair N     no figures, but how evenly 8 processes share a lock, N seconds for each way of sharing it\n"
+         "  --grid       no figures, but the rates of queues by putters, getters and bytes, some minutes\n"
          "  --help       this\n\n"
          "Figures (all of them, if none is named):");
     for (size_t i = 0; i < figure_count; i++)
@@ -68,6 +71,8 @@ static int parse(struct request *request, int argc, char **argv)
             request->rounds = QUICK_ROUNDS;
         else if (strcmp(argv[i], "--help") == 0)
             request->help = true;
+        else if (strcmp(argv[i], "--grid") == 0)
+            request->grid = true;
         else if (strcmp(argv[i], "--svg") == 0 && i + 1 < argc)
             request->drawing = argv[++i];
         else if (strcmp(argv[i], "--fair") == 0 && i + 1 < argc && atoi(argv[i + 1]) > 0)
@@ -153,5 +158,9 @@ int main(int argc, char **argv)
     }
     if (request.fair)
         return fair_print(request.fair) < 0;
+    if (request.grid) {
+        peers_find();
+        return grid_print(request.rounds == ROUNDS ? GRID_ROUNDS : 1, request.json) < 0;
+    }
     return run(&request);
 }

@@ -14,6 +14,7 @@ usage()
     cat <<'END'
 usage: sh tools/bench.sh [--json] [--quick] [--svg FILE] [FIGURE...]
        sh tools/bench.sh --fair SECONDS
+       sh tools/bench.sh --grid [--json] [--quick]
 
 Builds brood in build and measures it beside the machine's limit for the same work and the peers that are installed.
 Installs what is missing for that (Debian), and says so first.
@@ -22,6 +23,7 @@ Installs what is missing for that (Debian), and says so first.
   --quick      1 round instead of 9: about a minute on an idle machine, and rougher
   --svg FILE   draws the figures as bars, too
   --fair N     no figures, but how evenly 8 processes share a lock, N seconds for each way of sharing it
+  --grid       no figures, but the rates of queues by putters, getters and bytes, some minutes
   --help       this
 
 Figures (all of them, if none is named):
@@ -41,7 +43,7 @@ for argument in "$@"; do
             usage
             exit 0
             ;;
-        --json | --quick) ;;
+        --json | --quick | --grid) ;;
         --svg | --fair) wants=value ;;
         *)
             if ! figures | grep -qxF -- "$argument"; then

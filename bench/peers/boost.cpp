@@ -167,43 +167,56 @@ template <typename Body> bool start(Body body)
     return pid > 0;
 }
 
-/* Messages a second; `count` of each putter, and of each getter, of which this process is one. */
-double stream(std::size_t depth, std::size_t size, int sides, long count)
+/* Messages a second; `count` of all. One getter is this process. */
+double stream(std::size_t depth, std::size_t size, int putters, int getters, long count)
 {
     queue q("s", depth, size);
     auto put = [&] {
-        for (long i = 0; i < count; i++)
+        for (long i = 0; i < count / putters; i++)
             q.send();
     };
     auto get = [&] {
-        for (long i = 0; i < count; i++)
+        for (long i = 0; i < count / getters; i++)
             q.receive();
     };
     double began = now_ns();
     bool started = true;
-    for (int i = 0; i < sides; i++)
-        started = started && start(put) && (i == 0 || start(get));
+    for (int i = 0; i < putters; i++)
+        started = started && start(put);
+    for (int i = 1; i < getters; i++)
+        started = started && start(get);
     if (!started)
         return -1;
     get();
     while (wait(nullptr) > 0)
         continue;
-    return count * sides * 1e9 / (now_ns() - began);
+    return count * 1e9 / (now_ns() - began);
+}
+
+/* One cell of the speed lab's grid: "queue_grid/PUTTERS/GETTERS/BYTES". */
+double queue_grid(const char *cell)
+{
+    int putters = 0, getters = 0;
+    std::size_t size = 0;
+    if (std::sscanf(cell, "queue_grid/%d/%d/%zu", &putters, &getters, &size) != 3 || putters < 1 || getters < 1)
+        return -1;
+    long most = (256L << 20) / static_cast<long>(size), count = most < 400000 ? most : 400000;
+    return stream(size <= 1024 ? 10000 : 16, size, putters, getters, count < 128 ? 128 : count / 64 * 64);
 }
 
 double queue_1p1c_64()
 {
-    return stream(10000, 64, 1, small_messages);
+    return stream(10000, 64, 1, 1, small_messages);
 }
 
 double queue_2p2c_64()
 {
-    return stream(10000, 64, 2, small_messages / 2);
+    return stream(10000, 64, 2, 2, small_messages);
 }
 
 double queue_1p1c_64k()
 {
-    return stream(16, 65536, 1, large_messages);
+    return stream(16, 65536, 1, 1, large_messages);
 }
 
 double queue_pingpong_64()
@@ -251,5 +264,10 @@ int main(int argc, char **argv)
         else if (argc == 2 && std::strcmp(argv[1], f.name) == 0)
             return std::printf("%.3f\n", f.measure()) < 0;
     }
-    return !(argc == 2 && std::strcmp(argv[1], "--list") == 0);
+    if (argc == 2 && std::strncmp(argv[1], "queue_grid/", 11) == 0)
+        return std::printf("%.3f\n", queue_grid(argv[1])) < 0;
+    if (argc != 2 || std::strcmp(argv[1], "--list") != 0)
+        return 1;
+    std::puts("queue_grid");
+    return 0;
 }

@@ -109,6 +109,27 @@ def queue_stream(count, size):
     return count / took
 
 
+def get_all(queue, count):
+    for _ in range(count):
+        queue.get()
+
+
+def queue_grid(putters, getters, size):
+    """Messages a second of one cell of the speed lab's grid. One getter is this process."""
+    context = multiprocessing.get_context("fork")
+    count = max(128, min(16000, (64 << 20) // size) // 64 * 64)
+    queue = context.Queue(10000 if size <= 1024 else 16)
+    processes = [context.Process(target=put_all, args=(queue, count // putters, size)) for _ in range(putters)]
+    processes += [context.Process(target=get_all, args=(queue, count // getters)) for _ in range(getters - 1)]
+    began = time.perf_counter()
+    for process in processes:
+        process.start()
+    get_all(queue, count // getters)
+    for process in processes:
+        process.join()
+    return count / (time.perf_counter() - began)
+
+
 def send_back(there, back, count):
     for _ in range(count):
         back.put(there.get())
@@ -199,7 +220,9 @@ FIGURES = {
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["--list"]:
-        print("\n".join(FIGURES))
+        print("\n".join([*FIGURES, "queue_grid"]))
+    elif len(sys.argv) == 2 and sys.argv[1].startswith("queue_grid/"):
+        print("%.3f" % queue_grid(*map(int, sys.argv[1].split("/")[1:])))
     elif len(sys.argv) == 2 and sys.argv[1] in FIGURES:
         print("%.3f" % FIGURES[sys.argv[1]]())
     else:
