@@ -79,15 +79,16 @@ static int put_some(struct stream *stream, uint32_t first, int count, struct dro
     }
     if (count > 2)
         return brood_queue_put_many(stream->queue, blocks, (size_t)count, WAIT_MS);
+    size_t size = size_of(first);
     if (count > 1) {
-        int result = brood_queue_put(stream->queue, blocks[0].data, blocks[0].size, WAIT_MS);
+        int result = brood_queue_put(stream->queue, drops, size, WAIT_MS);
         return result < 0 ? result : 1;
     }
-    void *place = brood_queue_reserve(stream->queue, blocks[0].size, WAIT_MS);
+    void *place = brood_queue_reserve(stream->queue, size, WAIT_MS);
     if (!place)
         return -errno;
-    memcpy(place, blocks[0].data, blocks[0].size);
-    int result = brood_queue_commit(stream->queue, place, blocks[0].size);
+    memcpy(place, drops, size);
+    int result = brood_queue_commit(stream->queue, place, size);
     return result < 0 ? result : 1;
 }
 
