@@ -288,7 +288,7 @@ void side_retire(struct thread *self, struct side *side);
 
 /* One sleep of the front's: until woken, or the other side's turn is not `seen`, or the life word, if there is one, is
  * not what it is now. Whether the deadline has not come yet. `naps`: for 5 ms at most. */
-bool side_doze(struct thread *self, struct queue *queue, struct side *side, uint32_t seen, _Atomic uint32_t *life,
+bool side_doze(struct thread *self, struct queue *queue, struct side *side, uint32_t seen, struct robust_word *life,
                bool naps, int64_t deadline);
 
 /* ---- loans (exchange/queue_loan.c) ---- */
@@ -370,7 +370,7 @@ int32_t debts_debtor(const struct side *side);
 /* What becomes of those who owe what a side does. 0: nobody does, or one of them lives; *life is then what its death
  * marks, or NULL, and *naps says that the mark may not be enough.  -EPIPE, -EOWNERDEAD: all have ended; *debt: who
  * badly. */
-int debts_state(const struct side *side, const struct debt **debt, _Atomic uint32_t **life, bool *naps);
+int debts_state(const struct side *side, const struct debt **debt, struct robust_word **life, bool *naps);
 
 /* -EPIPE or -EOWNERDEAD, with a sentence. */
 int debts_tell(const struct queue *queue, int code, const struct debt *debt, const char *what);

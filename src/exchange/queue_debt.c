@@ -3,7 +3,7 @@
  * A debt is over when its process is gone. How it ended is in the process' slot, and in its obituary once the slot is
  * given back (process/table.h). The front of those who wait sleeps on the life word of one debtor that lives: all must
  * end, so one is enough to know that they have not. Where that process owes to others too, their fronts sleep on the
- * same word, of whom the kernel wakes one, who may be dying: then it naps.
+ * same word, of whom the kernel wakes the first, who may be dying: all but the first nap (side_doze).
  */
 #include "error/error.h"
 #include "exchange/queue.h"
@@ -16,26 +16,27 @@
 
 /* How the debtor ended: a brood_how, BROOD_RUNNING if it said nothing before; -1: it lives. *life: what its death
  * marks, if that is sure. */
-static int look(const struct debt *debt, struct obituary *obituary, _Atomic uint32_t **life, bool *naps)
+static int look(const struct debt *debt, struct obituary *obituary, struct robust_word **life, bool *naps)
 {
     int how = atomic_load(&obituary->how);
     if (how != OBITUARY_NONE)
         return how;
     struct slot *slot = slot_of(debt->id);
+    int said = atomic_load(&slot->note.how);
     uint32_t word = atomic_load(&slot->life.word);
     bool told = atomic_load_explicit(&thread_deaths_are_told, memory_order_relaxed);
     bool lives = word & FUTEX_TID_MASK && told;
     int note = lives || !thread_is_gone((uint32_t)debt->pid) ? -1 : atomic_load(&slot->note.how);
-    if (!slot_is(slot, debt->id)) { /* it is another's, or about to be: the obituary was written before */
+    if (!slot_is(slot, debt->id)) { /* it is another's, or about to be: the obituary is written before the note goes */
         how = atomic_load(&obituary->how);
-        return how != OBITUARY_NONE ? how : BROOD_RUNNING;
+        return how != OBITUARY_NONE ? how : said;
     }
-    *life = lives ? &slot->life.word : NULL;
-    *naps = !lives || atomic_load(&obituary->refs) > 2;
+    *life = lives ? &slot->life : NULL;
+    *naps = !lives;
     return note;
 }
 
-int debts_state(const struct side *side, const struct debt **debt, _Atomic uint32_t **life, bool *naps)
+int debts_state(const struct side *side, const struct debt **debt, struct robust_word **life, bool *naps)
 {
     int state = 0;
     *debt = NULL;
@@ -179,7 +180,7 @@ bool debts_others(const struct side *side, slot_id self)
 {
     for (struct debt *debt = atomic_load(&side->debts); debt; debt = atomic_load(&debt->next)) {
         struct obituary *obituary = atomic_load_explicit(&debt->obituary, memory_order_acquire);
-        _Atomic uint32_t *life;
+        struct robust_word *life;
         bool naps;
         if (obituary && debt->id != self && atomic_load(&debt->how) == 0 && look(debt, obituary, &life, &naps) < 0)
             return true;

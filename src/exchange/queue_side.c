@@ -62,12 +62,23 @@ void side_retire(struct thread *self, struct side *side)
 /* What the front of that side sleeps on, beside the latch. False: there is something to get. */
 static bool gather(struct side *side, struct futex_watch *watch, unsigned *count, bool *naps)
 {
-    enum loans_seen seen = loans_watch(side, watch, FUTEX_WATCH_MOST - 4, count);
+    enum loans_seen seen = loans_watch(side, watch, FUTEX_WATCH_MOST - 5, count);
     *naps = *naps || seen == LOANS_TOO_MANY;
     return seen != LOANS_RETURNED;
 }
 
-bool side_doze(struct thread *self, struct queue *queue, struct side *side, uint32_t seen, _Atomic uint32_t *life,
+/* Whether this thread is the first of those who are about to sleep on a life word, which fronts of several queues may
+ * do. At a death the kernel wakes the first, who wakes the rest: should he be killed before he does, the rest must look
+ * by themselves, and he need not. Two that come at once are told apart by the life word's version, which nobody else
+ * uses: each turns it on, then counts who sleeps, and sleeps only if it is the same still, compared when he is in the
+ * life word's line already. */
+static bool sleeps_first(struct robust_word *life, struct futex_watch *turn)
+{
+    *turn = (struct futex_watch){ &life->version, atomic_fetch_add(&life->version, 1) + 1 };
+    return futex_sleepers(&life->word) == 0;
+}
+
+bool side_doze(struct thread *self, struct queue *queue, struct side *side, uint32_t seen, struct robust_word *life,
                bool naps, int64_t deadline)
 {
     struct futex_watch watch[FUTEX_WATCH_MOST];
@@ -82,17 +93,18 @@ bool side_doze(struct thread *self, struct queue *queue, struct side *side, uint
         (side == &queue->puts || gather(side, watch + 1, &count, &naps))) {
         watch[0].word = &other->latch.word;
         if (life) {
-            uint32_t word = atomic_fetch_or(life, FUTEX_WAITERS) | FUTEX_WAITERS;
-            watch[count++] = (struct futex_watch){ life, word };
+            uint32_t word = atomic_fetch_or(&life->word, FUTEX_WAITERS) | FUTEX_WAITERS;
+            watch[count++] = (struct futex_watch){ &life->word, word };
             naps = naps || word & FUTEX_OWNER_DIED; /* it died before it knew that we sleep, or was no last thread */
+            naps = !sleeps_first(life, &watch[count++]) || naps;
         }
         watch[count++] = (struct futex_watch){ &other->latch.version, latch_announced(cell) };
         watch[count++] = (struct futex_watch){ &other->turn, seen };
         int64_t nap = naps || !told ? clock_now() + THREAD_NAP : deadline;
         futex_sleep_any(watch, count, nap < deadline ? nap : deadline);
         latch_pass_on(&other->latch);
-        if (life && atomic_load(life) & FUTEX_OWNER_DIED)
-            futex_wake(life, FUTEX_EVERYONE);
+        if (life && atomic_load(&life->word) & FUTEX_OWNER_DIED)
+            futex_wake(&life->word, FUTEX_EVERYONE);
     }
     thread_expects(self, NULL);
     return deadline == CLOCK_NEVER || clock_now() < deadline;

@@ -8,7 +8,7 @@
 static bool debts_are_over(const struct side *side)
 {
     const struct debt *debt;
-    _Atomic uint32_t *life;
+    struct robust_word *life;
     bool naps;
     return debts_state(side, &debt, &life, &naps) < 0;
 }

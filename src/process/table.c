@@ -97,10 +97,11 @@ struct obituary *obituary_ask(slot_id id)
 /* Of a slot that is about to be given back, by who has taken it for that: its process is gone. */
 static void bury(struct slot *slot)
 {
-    struct obituary *obituary = atomic_exchange(&slot->obituary, NULL);
+    struct obituary *obituary = atomic_load(&slot->obituary);
     if (!obituary)
         return;
-    atomic_store(&obituary->how, atomic_load(&slot->note.how));
+    atomic_store(&obituary->how, atomic_load(&slot->note.how)); /* before the slot forgets it: the next one does both */
+    atomic_store(&slot->obituary, NULL);
     obituary_release(obituary);
 }
 
