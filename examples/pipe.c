@@ -29,5 +29,6 @@ int main(void)
     printf("%.*s\n", (int)text.size, (char *)text.data);
     brood_free(text.data);
     brood_connection_close(ends[0]);
+    brood_connection_close(ends[1]); /* handed on: its maker closes it all the same */
     return brood_process_join(child, NULL, BROOD_FOREVER) < 0;
 }

@@ -21,9 +21,15 @@
  * - Descriptors cannot be sent along: EOPNOTSUPP. They can over the two ends of a socketpair(2), each made a connection
  *   by brood_connection_adopt.
  *
- * Memory: the pipe is gone when the last that has one of its ends closes it, all others having closed or ended. So
- * close the end that you have had, and not one that you only handed on; and use neither an end that you have closed,
- * nor one that others have been done with before you came. The last one, killed while it closes, loses that memory.
+ * Closing: who has an end closes it, once. Whoever made the pipe closes both ends, one that it has only handed on too:
+ * as soon as another has it (brood_pipe_give), or when all have long closed it; that takes nothing from them. If nobody
+ * has ever had the end, closing it closes it for good: the other end finds EPIPE. One that neither made the pipe nor
+ * has had the end, and passed its address on, need not close it: that is 0, and changes nothing.
+ *
+ * Memory: the queues in it are gone when the last that has one of its ends closes it, all others having closed or
+ * ended; some 200 bytes stay until its maker has closed both ends, so that it may do so at any time. All others must
+ * use neither an end that they have closed, nor one that others have been done with before they came. The last one,
+ * killed while it closes, loses what it has not freed; another one, those 200 bytes.
  */
 #ifndef BROOD_PIPE_H
 #define BROOD_PIPE_H
@@ -50,7 +56,8 @@ typedef struct brood_pipe_options {
 BROOD_API int brood_pipe_create(brood_connection *ends[2], const brood_pipe_options *options);
 
 /* From now on the process, one that the caller has started, has that end, until it closes it or ends; whether it uses
- * it or not. 0.  EINVAL: that is no end of a pipe; the process is NULL.  ECHILD: as brood_process_join.  ENOMEM. */
+ * it or not. 0, also if it has closed it by now.  EINVAL: that is no end of a pipe; the process is NULL.
+ * ECHILD: as brood_process_join.  ENOMEM. */
 BROOD_API int brood_pipe_give(brood_connection *end, brood_process *process);
 
 #ifdef __cplusplus

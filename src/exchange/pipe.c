@@ -26,12 +26,22 @@ struct end {
     _Atomic uint64_t user;
 };
 
+/* maker: constant. kept: a bit for each end that the maker has not closed; by who holds the latch. over: the queues are
+ * gone, and what had an end; under the latch. closers: threads that are in a call to close, and 1 for the pipe until it
+ * is over and the maker done with it: who takes away the last frees this. So nobody who has just dropped the latch
+ * finds it freed; one that is killed in close keeps it from that. */
 struct pipe {
     struct end ends[2];
+    slot_id maker;
+    uint32_t kept;
+    bool over;
+    _Atomic uint32_t closers;
     char name[];
 };
 
 static const struct noun_kind end_kind = { "pipe", "a", 0x65706970u /* "pipe" */, false, 0 };
+
+#define MARK_OVER 0x72657665u /* of an end whose pipe is over: the maker's to close still */
 
 /* ---- making ---- */
 
@@ -52,6 +62,9 @@ static int no_memory(const char *call)
 
 static void join_ends(struct pipe *pipe, struct queue *there, struct queue *back, const char *name)
 {
+    pipe->maker = table_self("process");
+    pipe->kept = pipe->maker ? 3 : 0;
+    atomic_store(&pipe->closers, 1);
     for (int i = 0; i < 2; i++) {
         struct end *end = &pipe->ends[i];
         end->pipe = pipe;
@@ -90,14 +103,20 @@ int brood_pipe_create(brood_connection *ends[2], const brood_pipe_options *optio
 
 /* ---- who has an end ---- */
 
-static struct end *end_in(const brood_connection *memory, const char *call)
+static struct end *marked(const brood_connection *memory, uint32_t mark)
 {
     const struct end *end = (const struct end *)(const void *)memory;
     bool is = region_holds(memory, sizeof *end) && (uintptr_t)memory % sizeof(void *) == 0 &&
-              atomic_load(&end->noun.word.mark) == end_kind.mark;
-    if (!is)
-        error_set(EINVAL, "%s: %p is no connection", call, (const void *)memory);
+              atomic_load(&end->noun.word.mark) == mark;
     return is ? (struct end *)(uintptr_t)memory : NULL;
+}
+
+static struct end *end_in(const brood_connection *memory, const char *call)
+{
+    struct end *end = marked(memory, end_kind.mark);
+    if (!end)
+        error_set(EINVAL, "%s: %p is no connection", call, (const void *)memory);
+    return end;
 }
 
 static int refuse(const struct end *end, int failed, const char *call)
@@ -127,77 +146,156 @@ static int have(struct thread *self, struct end *end, int64_t deadline, const ch
     return 0;
 }
 
-int brood_pipe_give(brood_connection *memory, brood_process *process)
-{
-    static const char call[] = "brood_pipe_give";
-    if (region_enter() < 0)
-        return -EINVAL;
-    struct end *end = end_in(memory, call);
-    if (!end)
-        return -EINVAL;
-    struct thread *self = thread_self();
-    int failed = end->out ? debts_lay(self, end->out, &end->out->puts, process, call) : 0;
-    if (failed == 0 && end->in)
-        failed = debts_lay(self, end->in, &end->in->gets, process, call);
-    return failed == -ENOMEM ? no_memory(call) : failed;
-}
+/* ---- closing ---- */
 
-static bool others_have(const struct end *end, slot_id self)
+static const struct side *side_of(const struct end *end)
 {
-    return (end->out && debts_others(&end->out->puts, self)) || (end->in && debts_others(&end->in->gets, self));
+    return end->out ? &end->out->puts : &end->in->gets;
 }
 
 static bool anyone_had(const struct end *end)
 {
-    return atomic_load(end->out ? &end->out->puts.debts : &end->in->gets.debts) != NULL;
+    return atomic_load(&side_of(end)->debts) != NULL;
 }
 
-/* The last one takes all with it. Its latch is held. 0: the pipe is gone; -EBUSY: nothing is. */
+/* Whether a living process has it: `self`, which may be about to have done with it, counts if `counts`. */
+static bool is_had(const struct end *end, slot_id self, bool counts)
+{
+    const struct side *sides[] = { end->out ? &end->out->puts : NULL, end->in ? &end->in->gets : NULL };
+    for (int i = 0; i < 2; i++)
+        if (sides[i] && (debts_others(sides[i], self) || (counts && debts_owes(sides[i], self))))
+            return true;
+    return false;
+}
+
+/* The queues go, and whoever has a pointer to an end is refused from now on. The latch is held. */
 static int end_pipe(struct thread *self, struct pipe *pipe)
 {
     struct queue *queues[] = { pipe->ends[0].in, pipe->ends[1].in };
     for (int i = 0; i < 2; i++)
         if (queues[i] && queue_is_in_use(self, queues[i]))
             return -EBUSY;
+    pipe->over = true;
     for (int i = 0; i < 2; i++) {
-        atomic_store(&pipe->ends[i].noun.word.mark, 0);
+        atomic_store(&pipe->ends[i].noun.word.mark, MARK_OVER);
         brood_queue_destroy((brood_queue *)(void *)queues[i]);
     }
     return 0;
 }
 
-static int close_end(brood_connection *memory)
+/* What closing is to the one that does it. */
+enum closing { CLOSE_NOTHING, CLOSE_HANDED_ON, CLOSE_HAD };
+
+/* Whether it has had the end, or may have it now since nobody ever did; or has only handed it on. -errno with a
+ * sentence. The latch is held. */
+static int closing_of(struct thread *self, struct end *end, slot_id slot, const char *call)
 {
-    static const char call[] = "brood_connection_close";
+    bool kept = end->pipe->maker == slot && end->pipe->kept & 1u << (end - end->pipe->ends);
+    if (debts_owes(side_of(end), slot))
+        return CLOSE_HAD;
+    if (anyone_had(end)) {
+        bool had = debts_ever(side_of(end), slot);
+        return kept ? CLOSE_HANDED_ON : had || end->pipe->maker == slot ? refuse(end, -EPIPE, call) : CLOSE_NOTHING;
+    }
+    int failed = have(self, end, CLOCK_NEVER, call);
+    return failed < 0 ? failed : CLOSE_HAD;
+}
+
+/* Under the latch. 0, or -errno with a sentence. */
+static int close_held(struct thread *self, struct end *end, slot_id slot, const char *call)
+{
     char text[NOUN_TEXT];
-    struct end *end = end_in(memory, call);
-    struct thread *self = thread_self();
-    int failed = end ? have(self, end, CLOCK_NEVER, call) : -EINVAL;
-    if (failed < 0)
-        return failed;
     struct pipe *pipe = end->pipe;
-    struct robust_word *latch = &pipe->ends[0].noun.word;
-    slot_id slot = table_self("process");
-    latch_take(self, latch, CLOCK_NEVER);
-    latch_hold(self, latch);
     const struct end *other = &pipe->ends[end == &pipe->ends[0]];
-    bool last = anyone_had(other) && !others_have(end, slot) && !others_have(other, slot) &&
-                !(other->out && debts_owes(&other->out->puts, slot)) &&
-                !(other->in && debts_owes(&other->in->gets, slot));
-    noun_describe(&end_kind, end, text);
-    failed = last ? end_pipe(self, pipe) : 0;
-    if (!last) {
+    int closing = pipe->over ? CLOSE_HANDED_ON : closing_of(self, end, slot, call);
+    if (closing <= CLOSE_NOTHING)
+        return closing;
+    uint32_t kept = pipe->maker == slot ? pipe->kept & ~(1u << (end - pipe->ends)) : pipe->kept;
+    if (!pipe->over && anyone_had(other) && !is_had(end, slot, closing != CLOSE_HAD) && !is_had(other, slot, true)) {
+        if (end_pipe(self, pipe) < 0)
+            return error_set(EBUSY, "%s: a thread is in a call on %s", call, noun_describe(&end_kind, end, text));
+    } else if (!pipe->over && closing == CLOSE_HAD) {
         atomic_store(&end->user, 0);
         if (end->out)
             debts_leave(self, end->out, &end->out->puts);
         if (end->in)
             debts_leave(self, end->in, &end->in->gets);
     }
-    latch_unhold(self, latch);
-    latch_drop(self, latch);
-    if (last && failed == 0)
-        heap_give(pipe, NULL);
-    return failed < 0 ? error_set(EBUSY, "%s: a thread is in a call on %s", call, text) : 0;
+    pipe->kept = kept;
+    return 0;
+}
+
+/* Whether its maker will not close it any more: it has, or has ended. */
+static bool maker_is_done(const struct pipe *pipe)
+{
+    return pipe->kept == 0 || !slot_is(slot_of(pipe->maker), pipe->maker);
+}
+
+/* The end that its maker asks for, who has not closed it: there, though the pipe may be over. */
+static struct end *end_of_maker(const brood_connection *memory)
+{
+    struct end *end = marked(memory, MARK_OVER);
+    bool kept = end && end->pipe->maker == table_self("process") && end->pipe->kept & 1u << (end - end->pipe->ends);
+    return kept ? end : NULL;
+}
+
+/* From here on nobody frees the pipe, and only this thread changes who has what of it. */
+static void enter(struct thread *self, struct pipe *pipe)
+{
+    atomic_fetch_add(&pipe->closers, 1);
+    latch_take(self, &pipe->ends[0].noun.word, CLOCK_NEVER);
+    latch_hold(self, &pipe->ends[0].noun.word);
+}
+
+/* `ends`: this call has ended it for all, its maker included. */
+static void leave(struct thread *self, struct pipe *pipe, bool ends)
+{
+    uint32_t mine = ends ? 2 : 1;
+    latch_unhold(self, &pipe->ends[0].noun.word);
+    latch_drop(self, &pipe->ends[0].noun.word);
+    if (atomic_fetch_sub(&pipe->closers, mine) != mine)
+        return;
+    for (int i = 0; i < 2; i++)
+        atomic_store(&pipe->ends[i].noun.word.mark, 0);
+    heap_give(pipe, NULL);
+}
+
+static int close_end(brood_connection *memory)
+{
+    static const char call[] = "brood_connection_close";
+    struct end *end = end_of_maker(memory);
+    if (!end && !(end = end_in(memory, call)))
+        return -EINVAL;
+    struct thread *self = thread_self();
+    struct pipe *pipe = end->pipe;
+    enter(self, pipe);
+    bool was_over = pipe->over && maker_is_done(pipe);
+    int failed = was_over ? error_set(EINVAL, "%s: %p is no connection", call, (const void *)memory)
+                          : close_held(self, end, table_self("process"), call);
+    leave(self, pipe, !was_over && pipe->over && maker_is_done(pipe));
+    return failed;
+}
+
+int brood_pipe_give(brood_connection *memory, brood_process *process)
+{
+    static const char call[] = "brood_pipe_give";
+    if (region_enter() < 0)
+        return -EINVAL;
+    struct end *end = end_of_maker(memory);
+    if (!end && !(end = end_in(memory, call)))
+        return -EINVAL;
+    if (!process)
+        return error_null(call, "the process");
+    struct thread *self = thread_self();
+    struct pipe *pipe = end->pipe;
+    int failed = 0;
+    enter(self, pipe);
+    if (!pipe->over && end->out)
+        failed = debts_lay(self, end->out, &end->out->puts, process, call);
+    if (!pipe->over && failed == 0 && end->in)
+        failed = debts_lay(self, end->in, &end->in->gets, process, call);
+    leave(self, pipe, false);
+    return failed == -ENOMEM ? no_memory(call) : failed;
 }
 
 /* ---- messages ---- */

@@ -362,6 +362,7 @@ void debts_leave(struct thread *self, struct queue *queue, struct side *side);
 
 /* Whether the process of that slot does; whether any other does. */
 bool debts_owes(const struct side *side, slot_id id);
+bool debts_ever(const struct side *side, slot_id id); /* ... or has done */
 bool debts_others(const struct side *side, slot_id self);
 
 /* One of those who owe what a side does, and lives; 0: none does. */

@@ -176,6 +176,11 @@ bool debts_owes(const struct side *side, slot_id id)
     return debt && atomic_load(&debt->how) == 0;
 }
 
+bool debts_ever(const struct side *side, slot_id id)
+{
+    return find(side, id) != NULL;
+}
+
 bool debts_others(const struct side *side, slot_id self)
 {
     for (struct debt *debt = atomic_load(&side->debts); debt; debt = atomic_load(&debt->next)) {
