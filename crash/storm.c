@@ -1,10 +1,10 @@
 /* storm.c: SIGKILL at random times, which steps cannot replace: they see no death inside the kernel, and no other
  * process at work meanwhile.
  *
- * Six storms, each in a family of its own: over lockers, allocators, all sync nouns together (storm_sync.c), queues
- * (storm_queue.c, and storm_stream.c for a great number of messages), and a pool. In each everything is on account, so
- * that at any moment, and to the last unit at the end, what is must be what was done, short of what a killed process
- * was at.
+ * Seven storms, each in a family of its own: over lockers, allocators, all sync nouns together (storm_sync.c), queues
+ * (storm_queue.c, and storm_stream.c for a great number of messages), and a pool (and storm_tasks.c for a great number
+ * of tasks). In each everything is on account, so that at any moment, and to the last unit at the end, what is must be
+ * what was done, short of what a killed process was at.
  */
 #include "storm.h"
 #include "step.h"
@@ -366,7 +366,7 @@ static int parent_of(int pid)
 }
 
 /* The pid may be a stranger's by now: the pidfd holds on to whoever it is while his parent is looked at. */
-static bool kill_child_of(int parent, int pid)
+bool storm_kill_child_of(int parent, int pid)
 {
     int fd = pid > 0 && parent > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
     if (fd < 0)
@@ -387,9 +387,9 @@ static void kill_in_pool(void *context)
         storm_gap();
         int keeper = atomic_load(&board->keeper);
         if (storm_below(8) == 0)
-            board->keeper_kills += kill_child_of(caller, keeper);
+            board->keeper_kills += storm_kill_child_of(caller, keeper);
         else
-            board->kills += kill_child_of(keeper, atomic_load(&board->worker[storm_below(PIDS)]));
+            board->kills += storm_kill_child_of(keeper, atomic_load(&board->worker[storm_below(PIDS)]));
     }
 }
 
@@ -501,9 +501,10 @@ unsigned storm_run(int seconds, bool verbose)
     if (report == MAP_FAILED)
         return 1;
     storm_seed((unsigned long long)point_us());
-    int ms = seconds * 1000 / 6;
+    int ms = seconds * 1000 / 7;
     return run("locks", storm_over_locks, report, ms, verbose) + run("the heap", storm_over_heap, report, ms, verbose) +
            run("sync", storm_over_sync, report, ms, verbose) + run("queues", storm_over_queues, report, ms, verbose) +
            run("a stream", storm_over_stream, report, ms, verbose) +
-           run("a pool", storm_over_pool, report, ms, verbose);
+           run("a pool", storm_over_pool, report, ms, verbose) +
+           run("tasks", storm_over_tasks, report, ms, verbose);
 }

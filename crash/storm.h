@@ -29,8 +29,12 @@ unsigned storm_below(unsigned limit);
 /* The time between two kills. */
 void storm_gap(void);
 
+/* Kills `pid` if it is a child of `parent`: whether it did. No stranger that got its pid is meant. */
+bool storm_kill_child_of(int parent, int pid);
+
 void storm_over_sync(struct storm *storm);
 void storm_over_queues(struct storm *storm);
 void storm_over_stream(struct storm *storm);
+void storm_over_tasks(struct storm *storm);
 
 #endif
