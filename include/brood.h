@@ -32,6 +32,7 @@
 #include <brood/pipe.h>
 #include <brood/pool.h>
 #include <brood/process.h>
+#include <brood/progress.h>
 #include <brood/queue.h>
 #include <brood/result.h>
 #include <brood/rwlock.h>

@@ -340,13 +340,14 @@ struct progress {
     size_t last, calls, count;
 };
 
-static void note_progress(void *context, size_t done, size_t count)
+static void note_progress(void *context, const brood_progress *told)
 {
     struct progress *progress = context;
     CHECK(pthread_equal(progress->caller, pthread_self()));
-    CHECK(done >= progress->last && done <= count);
-    CHECK(count == progress->count);
-    progress->last = done;
+    CHECK(told->done >= progress->last && told->done <= told->count);
+    CHECK(told->count == progress->count);
+    CHECK(told->calls == progress->calls);
+    progress->last = told->done;
     progress->calls++;
 }
 

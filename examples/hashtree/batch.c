@@ -102,12 +102,12 @@ static void advance(struct batch *batch, int64_t bytes)
     batch->advanced = bytes;
 }
 
-static void show_progress(void *context, size_t done, size_t count)
+static void show_progress(void *context, const brood_progress *progress)
 {
     struct batch *batch = context;
     int64_t bytes = 0;
-    (void)done; /* files differ too much in size for their number to tell anything */
-    for (size_t i = 0; i < count; i++)
+    /* Files differ too much in size for their number to tell anything. */
+    for (size_t i = 0; i < progress->count; i++)
         bytes += (int64_t)atomic_load_explicit(&batch->shared->hashes[i].bytes, memory_order_relaxed);
     advance(batch, bytes);
 }

@@ -28,8 +28,8 @@
 extern "C" {
 #endif
 
-/* As brood_pool_map and brood_pool_apply, but they return at once; options->progress is not called. NULL with errno as
- * those calls say; what only the workers can find out (ENOENT) or is a matter of time (EAGAIN) comes by
+/* As brood_pool_map and brood_pool_apply, but they return at once; options->progress is called inside brood_result_wait
+ * (not of apply_async). NULL with errno as those calls say; what only the workers can find out (ENOENT) or is a matter of time (EAGAIN) comes by
  * brood_result_wait. */
 BROOD_API brood_result *brood_pool_map_async(brood_pool *pool, brood_task *task, const void *in, size_t in_size,
                                              void *out, size_t out_size, size_t count,
@@ -47,7 +47,8 @@ typedef int brood_source(void *context, void *in);
 /* Runs the task for what `source` yields, and hands the results out one by one: brood_result_next. The source, which
  * may be endless, is read only as far ahead as options->ahead says, so memory is bounded. Each item is a task of its
  * own: where those are tiny, brood_pool_map is faster. in_size 0: the task is handed NULL, and the source only says
- * whether there is one more. options->ends, chunk, done and progress are not for this: EINVAL.
+ * whether there is one more. options->ends, chunk and done are not for this: EINVAL; options->progress is called inside
+ * brood_result_next.
  * NULL with errno as brood_pool_apply_async; EINVAL too: source is NULL. */
 BROOD_API brood_result *brood_pool_imap(brood_pool *pool, brood_task *task, brood_source *source, void *context,
                                         size_t in_size, size_t out_size, const brood_task_options *options);

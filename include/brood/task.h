@@ -12,6 +12,7 @@
 
 #include <brood/block.h>
 #include <brood/end.h>
+#include <brood/progress.h>
 #include <brood/result.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -43,10 +44,12 @@ typedef struct brood_task_options {
      * time was over, or it was over its memory, or cancelled. */
     int retries;
     brood_end *ends; /* one an item, filled for all items, but by imap; NULL: not wanted */
-    /* map: called in the caller's thread while it waits, at most every 100 ms, and once at the end; it must not call
-     * into the same pool. NULL: none. */
-    void (*progress)(void *context, size_t done, size_t count);
+    /* How far it has come: called inside the calls that wait (brood_pool_map, brood_result_wait, brood_result_next), by
+     * their thread, at most every 100 ms, and once at the end. It must not call into the same pool. NULL: none;
+     * brood_progress_bar: a bar on the terminal (brood/progress.h). */
+    brood_progress_teller *progress;
     void *context; /* for progress, and for done */
+    size_t expect; /* imap: how many items there will be, for progress alone; 0: not known until they have been read */
     /* The calls of brood/async.h: the result is there. `failed` is what brood_result_wait says of it, 0: all returned.
      * Called in the thread that asked for the result, inside a later call of its into the same pool that submits or
      * waits (brood_pool_join runs those of other threads too); it may call anything but brood_pool_destroy, and destroy

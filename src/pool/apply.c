@@ -69,6 +69,7 @@ int brood_pool_apply(brood_pool *pool, brood_task *task, const void *in, size_t 
     struct map map = one_item(pool, in, in_size, out, out_size, options);
     struct placed placed = { 0 };
     brood_end end;
+    progress_begin(&map.progress, options);
     int result = pool_use(pool, name, true);
     if (result < 0)
         return result;
@@ -81,8 +82,7 @@ int brood_pool_apply(brood_pool *pool, brood_task *task, const void *in, size_t 
                                      .context = &placed,
                                      .deadline = CLOCK_NEVER };
         result = end_call(&placed, &map, pool_await(&await), &end);
-        if (map.options.progress)
-            map.options.progress(map.options.context, 1, 1);
+        progress_tell(&map.progress, 1, 1, result != 0, true);
     }
     int failed = errno;
     pool_leave(pool);
@@ -128,6 +128,12 @@ static uint32_t call_later_cpu(void *result)
     return call_cpu(&later->placed);
 }
 
+static void map_later_tick(void *result)
+{
+    struct later *later = result;
+    map_tell(&later->map, false);
+}
+
 static int collect_map(brood_result *result, int failed)
 {
     struct later *later = (struct later *)(void *)result;
@@ -167,6 +173,7 @@ static void discard_later(brood_result *result)
 
 static const struct result_kind map_kind = { .over = map_later_is_over,
                                              .ask = map_later_ask,
+                                             .tick = map_later_tick,
                                              .collect = collect_map,
                                              .cancel = cancel_later,
                                              .finish = finish_later,

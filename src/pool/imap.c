@@ -38,7 +38,9 @@ struct imap {
     uint64_t read;  /* items that were put: each in the slot of its index, modulo `ahead`, unless unordered */
     uint64_t given; /* results that were handed out */
     struct watch watch;
-    size_t turn; /* unordered: where to look first */
+    struct progress progress; /* by that thread alone, as the next two */
+    size_t failures;          /* results that were handed out and had failed */
+    size_t turn;              /* unordered: where to look first */
 };
 
 static bool slots_hold(struct imap *imap, bool (*holds)(const struct placed *placed), bool all)
@@ -157,6 +159,18 @@ static int fill(struct imap *imap, const char *name)
 
 /* ---- handing out ---- */
 
+static void tell(struct imap *imap, bool over)
+{
+    if (progress_is_due(&imap->progress, over))
+        progress_tell(&imap->progress, imap->given, imap->dry ? imap->read : imap->options.expect, imap->failures,
+                      over);
+}
+
+static void tick(void *imap)
+{
+    tell(imap, false);
+}
+
 static int hand_out(struct imap *imap, struct placed *slot, void *out, brood_end *end)
 {
     brood_end own;
@@ -175,6 +189,8 @@ static int hand_out(struct imap *imap, struct placed *slot, void *out, brood_end
     imap->given++;
     pthread_mutex_unlock(&imap->slots_guard);
     call_release(&old);
+    imap->failures += outcome != 0;
+    tell(imap, false);
     errno = error;
     return outcome;
 }
@@ -186,13 +202,18 @@ static int next(struct imap *imap, const char *name, void *out, brood_end *end, 
     if (imap->given == imap->read) {
         if (failed < 0)
             return failed;
+        tell(imap, true);
         if (imap->failed)
             return error_set(-imap->failed, "the source of pool '%s' failed", pool->name);
         return error_set(EPIPE, "there are no more results of pool '%s'", pool->name);
     }
-    const struct await await = {
-        .pool = pool, .over = next_is_over, .ask = ask_next, .cpu = next_cpu, .context = imap, .deadline = deadline
-    };
+    const struct await await = { .pool = pool,
+                                 .over = next_is_over,
+                                 .ask = ask_next,
+                                 .tick = imap->progress.teller ? tick : NULL,
+                                 .cpu = next_cpu,
+                                 .context = imap,
+                                 .deadline = deadline };
     failed = pool_await(&await);
     if (failed == -ETIMEDOUT)
         return error_set(ETIMEDOUT, "the next result of pool '%s' is not there", pool->name);
@@ -228,6 +249,7 @@ static int collect(brood_result *result, int failed)
 {
     struct imap *imap = (struct imap *)(void *)result;
     (void)failed;
+    tell(imap, true);
     for (size_t i = 0; i < imap->ahead; i++)
         call_release(&imap->slots[i]);
     task_unwatch(result->pool, &imap->watch);
@@ -328,8 +350,8 @@ static int check(const char *name, const struct map *map, brood_task *task, broo
         return failed;
     if (!source)
         return error_set(EINVAL, "%s: source is NULL", name);
-    if (options->ends || options->chunk || options->done || options->progress)
-        return error_set(EINVAL, "%s: ends, chunk, done and progress are not for it", name);
+    if (options->ends || options->chunk || options->done)
+        return error_set(EINVAL, "%s: ends, chunk and done are not for it", name);
     if (map->out_size == BROOD_STRINGS)
         return error_set(EINVAL, "%s: results of varying size are BROOD_BLOCKS", name);
     if (options->ahead > AHEAD_MOST)
@@ -372,6 +394,7 @@ brood_result *brood_pool_imap(brood_pool *pool, brood_task *task, brood_source *
         imap->in_size = in_size;
         imap->out_size = out_size;
         imap->options = map.options;
+        progress_begin(&imap->progress, options);
         imap->result.kind = &imap_kind;
         imap->result.pool = pool;
         int failed = fill(imap, name);

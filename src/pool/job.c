@@ -206,7 +206,8 @@ void job_seal(struct job *job, uint64_t item, const brood_end *how)
     if (job->codes)
         atomic_store_explicit(&job->codes[item], how->signal ? how->signal : how->code, memory_order_relaxed);
     /* Release: pairs with the acquire of the caller who gathers the ends. */
-    atomic_store_explicit(&job->fates[item], (unsigned char)how->how, memory_order_release);
+    if (!atomic_exchange_explicit(&job->fates[item], (unsigned char)how->how, memory_order_release))
+        atomic_fetch_add_explicit(&job->failed, 1, memory_order_relaxed);
     while (item < first && !atomic_compare_exchange_weak(&job->first, &first, item))
         continue;
 }
@@ -317,4 +318,9 @@ size_t job_progress(const struct job *job)
             done += chunk_end(job, chunk) - chunk * job->chunk;
     }
     return done;
+}
+
+size_t job_failed(const struct job *job)
+{
+    return atomic_load_explicit(&job->failed, memory_order_relaxed);
 }

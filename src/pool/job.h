@@ -54,6 +54,7 @@ struct job {
     void *in_copy, *out_copy; /* blocks that go with the job; NULL: none */
     uint32_t lane_count;
     _Atomic uint64_t *words;      /* of the chunks; workers by CAS and store, the keeper for dead workers */
+    _Atomic size_t failed;        /* how many fates there are; a death may lose one: for progress alone */
     _Atomic unsigned char *fates; /* of the items: how it ended for good, if other than BROOD_RETURNED, else 0 */
     _Atomic int32_t *pids;        /* of the items: who ran it last; NULL where ends are not wanted */
     _Atomic int32_t *codes;       /* ... and the code or signal with which it ended: for want of memory for a record */
@@ -116,7 +117,8 @@ void job_forget_reply(struct job *job, size_t item);
 /* Whether the item is known to have ended: its chunk has, or was taken up again behind it. */
 bool job_item_over(const struct job *job, size_t item);
 
-/* Items that have ended so far, about. */
+/* Items that have ended so far, about; and those of them that did not return 0. */
 size_t job_progress(const struct job *job);
+size_t job_failed(const struct job *job);
 
 #endif

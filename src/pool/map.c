@@ -276,6 +276,7 @@ static int offer(struct map *map, const char *call)
 int map_begin(struct map *map, const char *call, brood_task *task)
 {
     int failed = map_check(map, call, task);
+    progress_begin(&map->progress, &map->options);
     if (failed < 0 || map->count == 0)
         return failed;
     failed = make_job(map, call, task);
@@ -334,14 +335,11 @@ void map_ask(struct map *map, unsigned seat)
     pthread_mutex_unlock(&map->job_guard);
 }
 
-static void tell_progress(struct map *map)
+void map_tell(struct map *map, bool over)
 {
-    const brood_task_options *options = &map->options;
-    size_t done = map->job ? job_progress(map->job) : 0;
-    if (!options->progress)
-        return;
-    map->told = done > map->told ? done : map->told; /* an item that is run again counts once */
-    options->progress(options->context, map->told, map->count);
+    const struct job *job = map->job;
+    if (progress_is_due(&map->progress, over))
+        progress_tell(&map->progress, job ? job_progress(job) : 0, map->count, job ? job_failed(job) : 0, over);
 }
 
 /* ---- what it left ---- */
@@ -488,6 +486,7 @@ static int gather_all(struct map *map, int failed)
 
 int map_end(struct map *map, int failed)
 {
+    map_tell(map, true);
     if (!map->job)
         return 0;
     int result = gather_all(map, failed);
@@ -521,7 +520,7 @@ static void ask(void *map, unsigned seat)
 
 static void tick(void *map)
 {
-    tell_progress(map);
+    map_tell(map, false);
 }
 
 int brood_pool_map(brood_pool *pool, brood_task *task, const void *in, size_t in_size, void *out, size_t out_size,
@@ -548,10 +547,7 @@ int brood_pool_map(brood_pool *pool, brood_task *task, const void *in, size_t in
                                      .tick = map.options.progress ? tick : NULL,
                                      .context = &map,
                                      .deadline = CLOCK_NEVER };
-        result = pool_await(&await);
-        if (result == 0)
-            tell_progress(&map);
-        result = map_end(&map, result);
+        result = map_end(&map, pool_await(&await));
     }
     int failed = errno;
     pool_leave(pool);

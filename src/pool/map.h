@@ -4,6 +4,7 @@
 
 #include "pool/await.h"
 #include "pool/owner.h"
+#include "pool/progress.h"
 
 /* Something that the keeper must look at. */
 struct watch {
@@ -19,7 +20,7 @@ struct map {
     struct job *job;
     pthread_mutex_t job_guard; /* `job` is taken away with it, and looked into by others than its caller; no other
                                 * guard is taken inside */
-    size_t told;               /* of progress */
+    struct progress progress;
     struct watch watch;
 };
 
@@ -49,6 +50,9 @@ int map_begin(struct map *map, const char *call, brood_task *task);
 /* Whether it is finished; has a seat told of it. */
 bool map_is_over(struct map *map);
 void map_ask(struct map *map, unsigned seat);
+
+/* Tells the caller's `progress`, when it is time. */
+void map_tell(struct map *map, bool over);
 
 /* Hands over what there is, and gives the job back. `failed`: as for collect (pool/result.h). What the call returns. */
 int map_end(struct map *map, int failed);

@@ -36,6 +36,7 @@ void result_join(brood_result *result, struct brood_pool *pool, const brood_task
     result->done = options ? options->done : NULL;
     result->context = options ? options->context : NULL;
     result->told = !result->done;
+    result->ticks = options && options->progress;
     pthread_mutex_lock(&owner->guard);
     result->next = owner->results;
     if (owner->results)
@@ -110,6 +111,7 @@ static int await(brood_result *result, int64_t deadline)
     const struct await await = { .pool = result->pool,
                                  .over = result->kind->over,
                                  .ask = result->kind->ask,
+                                 .tick = result->ticks ? result->kind->tick : NULL,
                                  .cpu = result->kind->cpu,
                                  .context = result,
                                  .deadline = deadline };

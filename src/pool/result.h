@@ -15,7 +15,8 @@ struct result_kind {
     bool (*over)(void *result);
     void (*ask)(void *result, unsigned seat);
     uint32_t (*cpu)(void *result);
-    bool one_by_one; /* its results are for brood_result_next */
+    void (*tick)(void *result); /* while it is waited for, if `ticks`; NULL: nothing */
+    bool one_by_one;            /* its results are for brood_result_next */
     /* Under the result's guard. All has ended, or `failed` (a negative errno, with a sentence but for ECANCELED) says
      * why it will not: hands over what there is, frees what it took of the region, and says what brood_result_wait is
      * to return, with a sentence. */
@@ -35,6 +36,7 @@ struct brood_result {
     bool told;                      /* the callback has been called, or there is none; under the pool's guard */
     void (*done)(void *context, brood_result *result, int failed);
     void *context;
+    bool ticks;            /* somebody is told how far it is */
     pthread_mutex_t guard; /* of the rest */
     _Atomic bool collected;
     int outcome;
