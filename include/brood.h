@@ -38,6 +38,7 @@
 #include <brood/rwlock.h>
 #include <brood/semaphore.h>
 #include <brood/start.h>
+#include <brood/stats.h>
 #include <brood/task.h>
 #include <brood/type.h>
 #include <brood/value.h>

@@ -25,6 +25,7 @@
 #include <brood/process.h>
 #include <brood/result.h>
 #include <brood/task.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #ifdef __cplusplus
@@ -55,6 +56,7 @@ typedef struct brood_pool_options {
      * ENOTRECOVERABLE. Those that the pool ends itself do not count. At most 1,000; 0: any number. max_deaths_ms 0:
      * within whatever time. The count begins anew when the keeper dies. */
     int max_deaths, max_deaths_ms;
+    bool timed; /* the items of every map are timed, for brood_pool_slowest (brood/stats.h): some 50 ns each */
     void *reserved[8];
 } brood_pool_options;
 

@@ -243,8 +243,10 @@ static uint64_t settle_item(struct job *job, struct worker *worker, uint64_t ite
 {
     const brood_end *recorded;
     int deaths = deaths_of(job, item, how->pid, &recorded);
-    if (atomic_load(&job->fates[item]))
-        return item + 1; /* it had failed for good, and its worker died before it went on */
+    if (atomic_load(&job->fates[item])) { /* it had failed for good, and its worker died before it went on */
+        tally_add(&worker->tally.ended[BROOD_RETURNED], 1); /* from which tally_chunk took it off, as one too many */
+        return item + 1;
+    }
     if (!recorded) {
         brood_end end = *how;
         end.wall_us = end.cpu_us = end.peak_bytes = 0; /* the worker's, of all that it ran */
@@ -260,13 +262,17 @@ static uint64_t settle_item(struct job *job, struct worker *worker, uint64_t ite
         int64_t wall = (clock_now() - began) / 1000;
         atomic_store_explicit(&job->walls[item], wall < INT32_MAX ? (int32_t)wall : INT32_MAX, memory_order_relaxed);
     }
+    if (began)
+        tally_slow(&worker->tally, job->task, item, clock_now() - began, how->how, how->pid);
     if (deaths <= job->retries && how_is_retried(how->how)) {
+        tally_add(&worker->tally.retried, 1);
         if (job->out_is_ours)
             memset(job->out + item * job->out_size, 0, job->out_size);
         return item;
     }
     /* A keeper that follows one that died here may not know how the worker ended; the record does. */
     job_seal(job, item, recorded ? recorded : how);
+    tally_add(&worker->tally.ended[how->how], 1);
     return item + 1;
 }
 
@@ -278,6 +284,8 @@ void job_settle(struct job *job, struct worker *worker, const brood_end *how)
     if (word >> OWNER_SHIFT == worker->index + 1) {
         uint64_t begin = chunk * job->chunk, end = chunk_end(job, chunk), next = begin + (word & OFFSET_MASK);
         uint64_t item = atomic_load(&worker->item);
+        uint64_t over = item == end + 1 ? end : item > next && item <= end ? item - 1 : next;
+        tally_chunk(&worker->tally, over - next);
         if (item == end + 1)
             next = end;
         else if (item > next && item <= end)
@@ -323,4 +331,29 @@ size_t job_progress(const struct job *job)
 size_t job_failed(const struct job *job)
 {
     return atomic_load_explicit(&job->failed, memory_order_relaxed);
+}
+
+bool job_is_timed(const struct job *job)
+{
+    return job->pids || job->limited || job->work.pool->timed;
+}
+
+size_t job_waiting(const struct job *job)
+{
+    const struct brood_pool *pool = job->work.pool;
+    size_t waiting = 0;
+    if (atomic_load(&job->refused))
+        return 0;
+    for (size_t chunk = 0; chunk < job->chunks; chunk++) {
+        uint64_t word = atomic_load_explicit(&job->words[chunk], memory_order_relaxed);
+        uint64_t begin = chunk * job->chunk + (word & OFFSET_MASK), end = chunk_end(job, chunk);
+        uint64_t owner = word >> OWNER_SHIFT;
+        if (owner == JOB_CHUNK_DONE)
+            continue;
+        uint64_t item = owner && owner <= pool->count ? atomic_load(&pool->workers[owner - 1].item) : 0;
+        if (item > begin && item <= end + 1) /* begun: those before it, and itself */
+            begin = item < end ? item : end;
+        waiting += end - begin;
+    }
+    return waiting;
 }

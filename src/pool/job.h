@@ -117,6 +117,12 @@ void job_forget_reply(struct job *job, size_t item);
 /* Whether the item is known to have ended: its chunk has, or was taken up again behind it. */
 bool job_item_over(const struct job *job, size_t item);
 
+/* Whether each item is timed. */
+bool job_is_timed(const struct job *job);
+
+/* Items that nobody has begun, about. */
+size_t job_waiting(const struct job *job);
+
 /* Items that have ended so far, about; and those of them that did not return 0. */
 size_t job_progress(const struct job *job);
 size_t job_failed(const struct job *job);

@@ -139,6 +139,7 @@ static int start_worker(struct keeper *keeper, uint32_t index)
     atomic_store(&worker->ready, false);
     atomic_store(&worker->verdict, 0);
     atomic_store(&worker->turn.word, atomic_load(&worker->turn.word) / TURN_STATES * TURN_STATES);
+    tally_open(&worker->tally);
     const brood_process_options options = { .name = name, .start = BROOD_FORK };
     keeper->processes[index] = process_start(worker_main, worker, 0, &options, HANDLE_INTERNAL);
     if (!keeper->processes[index])

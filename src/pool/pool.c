@@ -52,6 +52,7 @@ void work_settle(struct worker *worker, const brood_end *how)
         job_settle((struct job *)(void *)work, worker, how);
     else if (work)
         ring_settle((struct ring *)(void *)work, worker, how);
+    tally_close(&worker->tally);
     atomic_store(&worker->work, NULL);
     atomic_store(&worker->look, NULL);
 }
@@ -279,6 +280,7 @@ static int take_options(struct brood_pool *pool, const brood_pool_options *optio
     if (!options)
         return 0;
     pool->max_tasks = options->max_tasks;
+    pool->timed = options->timed;
     pool->max_deaths = options->max_deaths;
     pool->max_deaths_ms = options->max_deaths_ms;
     pool->max_memory = options->max_memory < INT64_MAX ? (int64_t)options->max_memory : INT64_MAX;

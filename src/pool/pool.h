@@ -11,6 +11,7 @@
 #include "os/thread.h"
 #include "pool/job.h"
 #include "pool/ring.h"
+#include "pool/tally.h"
 #include "pool/turn.h"
 #include "pool/work.h"
 #include "process/table.h"
@@ -39,6 +40,7 @@ struct worker {
     struct failure *report; /* a record that it was about to hand in */
     struct brood_pool *pool;
     struct end_note note; /* what its task says by brood_fail */
+    struct tally tally;   /* of the place, whoever has it */
 };
 
 /* Where a caller sleeps. The keeper holds `duty` for its life, so that the kernel wakes the caller if the keeper dies.
@@ -70,6 +72,7 @@ struct brood_pool {
     int32_t max_deaths, max_deaths_ms;            /* of workers; 0: any, and in any time */
     int64_t max_memory;                           /* bytes of a worker's own; 0: any */
     void *arg_copy;                               /* goes with the pool */
+    bool timed;                                   /* items of all maps are */
     char name[SLOT_NAME];
     char why[192];
     /* One idle worker may look out for what comes, awake; then a call that is put need not ring. */

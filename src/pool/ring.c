@@ -72,6 +72,17 @@ struct call *ring_claim(struct ring *ring, struct worker *worker, uint64_t *numb
     return NULL;
 }
 
+size_t ring_waiting(const struct ring *ring)
+{
+    size_t waiting = 0;
+    uint64_t at = atomic_load(&ring->next), tail = atomic_load(&ring->tail);
+    for (; at < tail; at++) {
+        uint64_t word = atomic_load_explicit(&ring->cells[at & (ring->size - 1)].word, memory_order_relaxed);
+        waiting += word >> RING_OWNER_SHIFT == 0 && (word & RING_NUMBER_MASK) == at;
+    }
+    return waiting;
+}
+
 static void tell(struct ring *ring, uint64_t word)
 {
     unsigned seat = seat_of(word);
@@ -98,7 +109,7 @@ static void let_claim(struct cell *cell)
 }
 
 /* Its worker died in it. True: that was its end. */
-static bool settle_call(struct call *call, const brood_end *how)
+static bool settle_call(struct worker *worker, struct call *call, const brood_end *how)
 {
     uint64_t death = atomic_load(&call->death);
     if ((uint32_t)death != (uint32_t)how->pid) { /* else an earlier keeper counted it */
@@ -108,11 +119,14 @@ static bool settle_call(struct call *call, const brood_end *how)
     if (call->reply.data)
         heap_give(call->reply.data, &call->reply.data);
     call->reply.size = 0;
+    tally_slow(&worker->tally, call->task, call->index, clock_now() - call->began, how->how, how->pid);
     if (how_is_retried(how->how) && (int)(death >> 32) <= call->retries) {
+        tally_add(&worker->tally.retried, 1);
         if (call->out_zeroed)
             memset(call->out, 0, call->out_zeroed);
         return false;
     }
+    tally_add(&worker->tally.ended[how->how], 1);
     call->end = *how;
     call->end.index = call->index;
     call->end.attempt = (int)(death >> 32);
@@ -145,7 +159,7 @@ void ring_settle(struct ring *ring, struct worker *worker, const brood_end *how)
         struct call *call = cell->call;
         bool begun = atomic_load(&worker->item) != 0;
         bool over = atomic_load_explicit(&call->how, memory_order_acquire) != BROOD_RUNNING;
-        if (over || (begun && settle_call(call, how)))
+        if (over || (begun && settle_call(worker, call, how)))
             ring_done(ring, number);
         else
             let_claim(cell);

@@ -81,6 +81,9 @@ static inline bool ring_is_open(const struct ring *ring)
     return atomic_load(&ring->next) < atomic_load(&ring->tail);
 }
 
+/* Calls that nobody has claimed, about. */
+size_t ring_waiting(const struct ring *ring);
+
 /* Claims a call for the worker; NULL: there is none now. */
 struct call *ring_claim(struct ring *ring, struct worker *worker, uint64_t *number);
 

@@ -162,11 +162,13 @@ static void report(struct job *job, struct worker *worker, uint64_t item, int co
             job_forget_reply(job, item);
         job_report(job, worker, &end);
         job_seal(job, item, &end);
+        tally_add(&worker->tally.ended[BROOD_FAILED], 1);
+        tally_add(&worker->tally.failed_here, 1);
     }
     worker->note.why[0] = 0;
 }
 
-/* One item of a map whose items vary in size, or whose ends are wanted. */
+/* One item of a map whose items vary in size, or are timed. */
 static int run_noting(struct job *job, brood_task *task, uint64_t item, const void *in, void *out)
 {
     if (job->in_varies) {
@@ -178,16 +180,21 @@ static int run_noting(struct job *job, brood_task *task, uint64_t item, const vo
         task_here.reply = out;
         out = NULL;
     }
-    if (!job->pids)
+    struct worker *worker = worker_here;
+    int32_t pid = atomic_load_explicit(&worker->pid, memory_order_relaxed);
+    if (!job_is_timed(job))
         return task(in, out);
     if (!job->limited)
-        atomic_store_explicit(&worker_here->turn.began, clock_now(), memory_order_relaxed);
-    int64_t began = atomic_load_explicit(&worker_here->turn.began, memory_order_relaxed);
-    atomic_store_explicit(&job->pids[item], atomic_load_explicit(&worker_here->pid, memory_order_relaxed),
-                          memory_order_relaxed);
+        atomic_store_explicit(&worker->turn.began, clock_now(), memory_order_relaxed);
+    int64_t began = atomic_load_explicit(&worker->turn.began, memory_order_relaxed);
+    if (job->pids)
+        atomic_store_explicit(&job->pids[item], pid, memory_order_relaxed);
     int code = task(in, out);
-    int64_t wall = (clock_now() - began) / 1000;
-    atomic_store_explicit(&job->walls[item], wall < INT32_MAX ? (int32_t)wall : INT32_MAX, memory_order_relaxed);
+    int64_t wall = clock_now() - began, wall_us = wall / 1000;
+    if (job->walls)
+        atomic_store_explicit(&job->walls[item], wall_us < INT32_MAX ? (int32_t)wall_us : INT32_MAX,
+                              memory_order_relaxed);
+    tally_slow(&worker->tally, job->task, item, wall, code ? BROOD_FAILED : BROOD_RETURNED, pid);
     return code;
 }
 
@@ -205,7 +212,7 @@ static uint64_t run_items(struct job *job, struct worker *worker, brood_task *ta
 {
     const char *in = job->in + begin * job->in_size;
     char *out = job->out_size ? job->out + begin * job->out_size : NULL;
-    bool noting = job->pids || job->in_varies || job->replies || job->limited;
+    bool noting = job_is_timed(job) || job->in_varies || job->replies;
     uint64_t item = begin;
     task_here.job = job;
     task_here.size = job->in_size;
@@ -269,6 +276,8 @@ static bool work_on_map(struct brood_pool *pool, struct worker *worker, struct j
     }
     while (!is_closing(pool) && job_claim(job, worker, &begin, &end)) {
         uint64_t most = end - begin < left_here ? end : begin + left_here;
+        if (!worked)
+            tally_begin(&worker->tally, clock_now());
         uint64_t item = run_items(job, worker, task, begin, most, end);
         if (__fpending(stdout))
             fflush(stdout); /* what a task prints is out before the map returns */
@@ -279,12 +288,15 @@ static bool work_on_map(struct brood_pool *pool, struct worker *worker, struct j
             job_chunk_done(job, worker);
         }
         atomic_store_explicit(&worker->served, true, memory_order_relaxed);
+        tally_chunk(&worker->tally, item - begin);
         worked = true;
         follow_keeper(worker);
         spend(pool, item - begin);
         if (atomic_load_explicit(&pool->offers, memory_order_relaxed) != offers || spent_here)
             break;
     }
+    if (worked)
+        tally_stop(&worker->tally, clock_now());
     if (!job->limited)
         close_turn(worker);
     job_check_finished(job);
@@ -299,6 +311,7 @@ static void run_call(struct worker *worker, struct call *call)
     brood_end *end = &call->end;
     brood_task *task = task_of(call->task, &failed);
     call->began = clock_now();
+    tally_begin(&worker->tally, call->began);
     open_turn(worker, call->began, call->soft_ms, call->hard_ms, call->max_memory);
     bool wanted = !atomic_load(&call->cancelled);
     /* Release: what was found out about the call comes first; pairs with nothing but this process' death. */
@@ -315,8 +328,12 @@ static void run_call(struct worker *worker, struct call *call)
     end->pid = (int)worker->pid;
     end->attempt = (int)(atomic_load_explicit(&call->death, memory_order_relaxed) >> 32) + 1;
     end->index = call->index;
-    end->wall_us = (clock_now() - call->began) / 1000;
+    int64_t now = clock_now();
+    end->wall_us = (now - call->began) / 1000;
     call->unfit = !task;
+    tally_stop(&worker->tally, now);
+    tally_add(&worker->tally.ended[end->how], 1);
+    tally_slow(&worker->tally, call->task, call->index, now - call->began, end->how, end->pid);
     if (end->how != BROOD_RETURNED) {
         memcpy(end->why, worker->note.why, sizeof end->why);
         end_explain(end);
