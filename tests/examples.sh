@@ -89,5 +89,24 @@ status 0.'
     talk guess you "brood_connection_open: 'unix:@brood-example-$$': it refused the key
 status 1."
 fi
+# A picture is the same whatever method drew it, and a PNG of that size.
+if [ -e "$build/examples/picture" ]; then
+    folder=$(mktemp -d) || exit 1
+    for method in fork spawn forkserver; do
+        BROOD_START_METHOD=$method timeout 60 "$build/examples/picture" "$folder/$method" 300 200 2>"$folder/errors"
+        status=$?
+        head=$(head -c 24 "$folder/$method" | od -An -tx1 | tr -d ' \n')
+        if [ $status -eq 0 ] && [ ! -s "$folder/errors" ] && cmp "$folder/fork" "$folder/$method" &&
+            [ "$head" = 89504e470d0a1a0a0000000d494844520000012c000000c8 ]; then
+            echo "ok picture $method"
+            passed=$((passed + 1))
+        else
+            echo "FAILED picture $method: status $status, $head"
+            cat "$folder/errors"
+            failed=$((failed + 1))
+        fi
+    done
+    rm -rf "$folder"
+fi
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -11,6 +11,7 @@ libc6-dev        /usr/include/stdlib.h
 cmake            cmake
 ninja-build      ninja
 libssl-dev       /usr/include/openssl/evp.h
+libpng-dev       /usr/include/png.h
 g++              g++
 clang            clang
 clang-format     clang-format
@@ -28,8 +29,8 @@ root or by sudo).'
 
 build='gcc libc6-dev cmake ninja-build'
 case "$#:${1:-}" in
-    1:demo) needs="$build libssl-dev" ;;
-    1:check) needs="$build libssl-dev g++ clang clang-format clang-tidy shellcheck procps python3" ;;
+    1:demo) needs="$build libssl-dev libpng-dev" ;;
+    1:check) needs="$build libssl-dev libpng-dev g++ clang clang-format clang-tidy shellcheck procps python3" ;;
     1:bench) needs="$build g++ libboost-dev python3" ;;
     1:--help)
         echo "$usage"
