@@ -505,6 +505,5 @@ unsigned storm_run(int seconds, bool verbose)
     return run("locks", storm_over_locks, report, ms, verbose) + run("the heap", storm_over_heap, report, ms, verbose) +
            run("sync", storm_over_sync, report, ms, verbose) + run("queues", storm_over_queues, report, ms, verbose) +
            run("a stream", storm_over_stream, report, ms, verbose) +
-           run("a pool", storm_over_pool, report, ms, verbose) +
-           run("tasks", storm_over_tasks, report, ms, verbose);
+           run("a pool", storm_over_pool, report, ms, verbose) + run("tasks", storm_over_tasks, report, ms, verbose);
 }

@@ -226,6 +226,7 @@ void storm_over_tasks(struct storm *storm)
     if (!batch || brood_init(&(brood_init_options){ .limit = sizeof *ledger + SLACK }) < 0 ||
         !(ledger = brood_alloc(sizeof *ledger))) {
         point_fault(storm->report, POINT_TORN, "no family: %s", brood_error());
+        free(batch);
         return;
     }
     brood_heap_stat(&before);

@@ -122,16 +122,18 @@ int main(int argc, char **argv)
 
     uint8_t *picture = calloc((size_t)width, (size_t)height);
     brood_pool *pool = picture ? brood_pool_create(0, &(brood_pool_options){ .name = "picture" }) : NULL;
-    if (!pool || draw_all(pool, picture, width, height) < 0)
-        return fail(picture ? brood_error() : "no memory for the picture");
+    if (!pool || draw_all(pool, picture, width, height) < 0) {
+        fail(picture ? brood_error() : "no memory for the picture");
+        free(picture);
+        return 1;
+    }
     brood_pool_destroy(pool);
 
     png_image image = { .version = PNG_IMAGE_VERSION,
                         .width = (png_uint_32)width,
                         .height = (png_uint_32)height,
                         .format = PNG_FORMAT_GRAY };
-    if (!png_image_write_to_file(&image, argv[1], 0, picture, 0, NULL))
-        return fail(image.message);
+    bool written = png_image_write_to_file(&image, argv[1], 0, picture, 0, NULL);
     free(picture);
-    return 0;
+    return written ? 0 : fail(image.message);
 }
