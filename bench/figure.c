@@ -383,6 +383,15 @@ const struct figure figures[] = {
         .goal = 100,
     },
     {
+        .name = "pool_balance",
+        .unit = "us",
+        .what = "a map of 10,000 tasks, 100 of them 1,000 times as long as the others, wherever those lie, 2 workers",
+        .brood = pool_balance_brood,
+        .limit = pool_balance_limit,
+        .limit_is = "the sum of the tasks' times, divided by 2",
+        .goal_ratio = 1.1,
+    },
+    {
         .name = "pool_apply",
         .unit = "us",
         .what = "a task that squares a number, there and back, 2 workers",

@@ -72,34 +72,34 @@ static void free_abandoned(struct owner *owner, bool all)
 }
 
 /* A ring with room, or NULL: no memory. Under guard. */
-static struct ring *next_ring(struct brood_pool *pool)
+static struct ring *next_ring(struct brood_pool *pool, struct queue *queue, unsigned level)
 {
-    struct owner *owner = pool->owner;
-    unsigned at = owner->ring_count;
+    unsigned at = queue->count;
     if (at == OWNER_RINGS)
         return NULL;
-    struct ring *ring = ring_create(pool, RING_FIRST << at);
+    struct ring *ring = ring_create(pool, RING_FIRST << at, level);
     if (!ring)
         return NULL;
     if (pool_put(pool, &ring->work) < 0) {
         heap_give(ring, NULL);
         return NULL;
     }
-    owner->rings[owner->ring_count++] = ring;
+    queue->rings[queue->count++] = ring;
     return ring;
 }
 
 /* With the bell lifted. Under guard. */
-static bool put(struct placed *placed, struct call *call)
+static bool put(struct placed *placed, struct call *call, unsigned level)
 {
     struct brood_pool *pool = placed->pool;
     struct owner *owner = pool->owner;
     if (owner->abandoned)
         free_abandoned(owner, false);
-    placed->ring = owner->ring_count ? owner->rings[owner->ring_count - 1] : NULL;
+    struct queue *queue = &owner->queues[level];
+    placed->ring = queue->count ? queue->rings[queue->count - 1] : NULL;
     bell_lift(thread_self(), &pool->work);
     while (!placed->ring || !ring_put(placed->ring, call, &placed->number))
-        if (!(placed->ring = next_ring(pool)))
+        if (!(placed->ring = next_ring(pool, queue, level)))
             return false;
     return true;
 }
@@ -135,7 +135,7 @@ int call_begin(struct placed *placed, const struct map *map, const char *name, b
     pthread_mutex_lock(&owner->guard);
     call->task = function_name(&owner->functions, task_address(task), name);
     int failed = call->task ? 0 : -errno;
-    bool is_put = failed == 0 && put(placed, call);
+    bool is_put = failed == 0 && put(placed, call, work_level(map->options.priority));
     if (is_put) {
         spin_publish(&pool->caller_cpu);
         atomic_store(&pool->offers, atomic_load_explicit(&pool->offers, memory_order_relaxed) + 1);
@@ -271,6 +271,7 @@ int call_outcome(const struct placed *placed, const brood_end *end)
 void calls_free(struct owner *owner)
 {
     free_abandoned(owner, true);
-    for (unsigned i = 0; i < owner->ring_count; i++)
-        heap_give(owner->rings[i], NULL);
+    for (unsigned level = 0; level < WORK_LEVELS; level++)
+        for (unsigned i = 0; i < owner->queues[level].count; i++)
+            heap_give(owner->queues[level].rings[i], NULL);
 }

@@ -22,7 +22,7 @@ struct job *job_create(struct brood_pool *pool, size_t count, size_t chunk, uint
     struct job *job = heap_take(sizeof *job + lanes * sizeof(struct lane), true);
     if (!job)
         return NULL;
-    job->work = (struct work){ WORK_MAP, pool };
+    job->work = (struct work){ .kind = WORK_MAP, .pool = pool };
     job->words = heap_take(chunks * sizeof *job->words, true);
     job->fates = heap_take(count, true);
     job->pids = want_ends ? heap_take(count * sizeof *job->pids, true) : NULL;
@@ -127,10 +127,15 @@ void job_chunk_done(struct job *job, struct worker *worker)
     atomic_store_explicit(&job->words[chunk], word_of(JOB_CHUNK_DONE, 0), memory_order_release);
 }
 
+/* All before the frontier are done for good. */
 static void turn_back(struct job *job)
 {
-    for (uint32_t i = 0; i < job->lane_count; i++)
-        atomic_store(&job->lanes[i].next, job->lanes[i].begin);
+    size_t frontier = atomic_load_explicit(&job->frontier, memory_order_relaxed);
+    for (uint32_t i = 0; i < job->lane_count; i++) {
+        struct lane *lane = &job->lanes[i];
+        size_t next = lane->begin > frontier ? lane->begin : frontier < lane->end ? frontier : lane->end;
+        atomic_store(&lane->next, next);
+    }
 }
 
 void job_stop_at(struct job *job, struct worker *worker, uint64_t item)
@@ -141,12 +146,24 @@ void job_stop_at(struct job *job, struct worker *worker, uint64_t item)
                           memory_order_release);
 }
 
+/* So that the chunk is come by again. */
+static void turn_back_to(struct job *job, size_t chunk)
+{
+    for (uint32_t i = 0; i < job->lane_count; i++) {
+        struct lane *lane = &job->lanes[i];
+        size_t next = atomic_load(&lane->next);
+        while (chunk >= lane->begin && chunk < lane->end && chunk < next &&
+               !atomic_compare_exchange_weak(&lane->next, &next, chunk))
+            continue;
+    }
+}
+
 void job_leave_chunk(struct job *job, struct worker *worker, uint64_t item)
 {
     uint64_t chunk = atomic_load_explicit(&worker->chunk, memory_order_relaxed);
     /* Release: pairs with the acquire in job_claim. */
     atomic_store_explicit(&job->words[chunk], word_of(0, item - chunk * job->chunk), memory_order_release);
-    turn_back(job);
+    turn_back_to(job, chunk);
 }
 
 bool how_is_retried(brood_how how)

@@ -45,6 +45,7 @@ struct job {
     char *out;
     size_t in_size, out_size, count;
     size_t chunk, chunks; /* items a chunk; how many */
+    bool loose;           /* the chunks are ours: one may be left in the middle for other work */
     int retries;
     int soft_ms, hard_ms; /* of an item; 0: none */
     int64_t max_memory;

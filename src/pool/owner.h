@@ -34,9 +34,10 @@ struct owner {
     uint64_t seats;          /* a bit for each that a thread has */
     struct retired *retired; /* jobs that have ended, but whose memory a worker may still look at */
     struct functions functions;
-    struct ring
-        *rings[OWNER_RINGS]; /* each twice the size of the one before, which was too small; the last is in use */
-    unsigned ring_count;
+    struct queue {
+        struct ring *rings[OWNER_RINGS]; /* each twice the size of the one before, which was too small */
+        unsigned count;                  /* the last is in use */
+    } queues[WORK_LEVELS];
     struct call *abandoned; /* calls whose callers could not wait for their ends, with the cells they are in */
     brood_result *results;  /* not yet destroyed; the latest first */
     brood_result *oldest;

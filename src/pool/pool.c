@@ -124,7 +124,7 @@ int pool_put(struct brood_pool *pool, struct work *work)
 {
     struct rack *rack = &pool->rack, *next;
     int at = 0;
-    while (atomic_load(&rack->places[at])) {
+    while (atomic_load(&rack->places[at].work)) {
         if (++at < RACK_PLACES)
             continue;
         next = atomic_load(&rack->next);
@@ -138,8 +138,11 @@ int pool_put(struct brood_pool *pool, struct work *work)
         rack = next;
         at = 0;
     }
+    uint64_t order = (uint64_t)work->level << RACK_LEVEL_SHIFT | (work->kind == WORK_MAP ? RACK_MAP : 0);
+    atomic_store(&rack->places[at].order, order + ++pool->turns);
+    atomic_fetch_or(&pool->levels, 1U << work->level);
     bell_lift(thread_self(), &pool->work);
-    atomic_store(&rack->places[at], work);
+    atomic_store(&rack->places[at].work, work);
     atomic_store(&pool->offers, atomic_load(&pool->offers) + 1);
     return 0;
 }
@@ -150,8 +153,8 @@ void pool_withdraw(struct brood_pool *pool, const struct work *work)
     pthread_mutex_lock(&owner->guard);
     for (struct rack *rack = &pool->rack; rack; rack = atomic_load(&rack->next))
         for (int i = 0; i < RACK_PLACES; i++)
-            if (atomic_load(&rack->places[i]) == work)
-                atomic_store(&rack->places[i], NULL);
+            if (atomic_load(&rack->places[i].work) == work)
+                atomic_store(&rack->places[i].work, NULL);
     pthread_mutex_unlock(&owner->guard);
 }
 

@@ -79,6 +79,8 @@ struct brood_pool {
     _Alignas(64) _Atomic uint32_t lookout; /* its index + 1; by itself, by the keeper for a dead one */
     /* By the creator, under its guard. */
     _Alignas(64) _Atomic uint32_t offers; /* so often something was put */
+    _Atomic uint32_t levels;              /* of priorities that were ever used, a bit each */
+    uint64_t turns;                       /* so many works were put into the rack */
     _Atomic uint32_t caller_cpu;          /* where that was, + 1 */
     _Atomic uint32_t refusals;            /* so often a map was given up; also by workers */
     _Atomic uint32_t watched;             /* things under way that the keeper must look at: limits, cancelled tasks */

@@ -17,13 +17,13 @@ static unsigned seat_of(uint64_t word)
     return (unsigned)(word >> RING_SEAT_SHIFT) & 0xff;
 }
 
-struct ring *ring_create(struct brood_pool *pool, uint32_t size)
+struct ring *ring_create(struct brood_pool *pool, uint32_t size, unsigned level)
 {
     struct ring *ring = heap_take_aligned(sizeof *ring + size * sizeof(struct cell), 64);
     if (!ring)
         return NULL;
     heap_label(ring, "calls of a pool");
-    ring->work = (struct work){ WORK_CALLS, pool };
+    ring->work = (struct work){ .kind = WORK_CALLS, .level = level, .pool = pool };
     ring->size = size;
     for (uint32_t i = 0; i < size; i++)
         atomic_store_explicit(&ring->cells[i].word, word_of(RING_DONE, 0), memory_order_relaxed);

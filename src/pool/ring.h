@@ -70,7 +70,7 @@ static inline struct cell *ring_cell(struct ring *ring, uint64_t number)
 }
 
 /* An empty ring; NULL: no memory. `size`: a power of two. */
-struct ring *ring_create(struct brood_pool *pool, uint32_t size);
+struct ring *ring_create(struct brood_pool *pool, uint32_t size, unsigned level);
 
 /* Puts the call in: true, and *number is what it got. False: too many cells are in use. By one thread at a time. */
 bool ring_put(struct ring *ring, struct call *call, uint64_t *number);

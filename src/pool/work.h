@@ -1,30 +1,59 @@
 /* pool/work.h: what a pool has to do: the heads of its jobs and rings of calls, and the rack in which they are offered.
  *
- * A rack is a chain of places that only grows. A place holds a work from when the creator offers it until it withdraws
- * it; a worker that has named a work in its record (pool.h) and then still finds it in its place may touch it until it
- * takes the name away.
+ * A rack is a chain of places that only grows; a place's `order` says when the turn of its work is. A place holds a work
+ * from when the creator offers it until it withdraws it; a worker that has named a work in its record (pool.h) and then
+ * still finds it in its place may touch it until it takes the name away.
  */
 #ifndef POOL_WORK_H
 #define POOL_WORK_H
 
+#include <brood/task.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #define RACK_PLACES 15
+#define WORK_LEVELS (BROOD_PRIORITY_MOST - BROOD_PRIORITY_LEAST + 1)
 
 enum work_kind { WORK_MAP, WORK_CALLS };
 
 /* First in struct job and struct ring. Constant. */
 struct work {
     enum work_kind kind;
+    unsigned level; /* of its priority: 0 is the highest */
     struct brood_pool *pool;
 };
 
-/* Places are set and cleared by the creator, under its guard; read by all. */
+static inline unsigned work_level(int priority)
+{
+    return (unsigned)(BROOD_PRIORITY_MOST - priority);
+}
+
+/* The order in which work is done, the lowest first: by its level, then in turn. A worker that comes from a map does
+ * calls first: so it comes by them, though it goes round anew whenever something is put. */
+#define RACK_LEVEL_SHIFT 56
+#define RACK_MAP (UINT64_C(1) << 55)
+
+static inline uint64_t rack_order(uint64_t order, bool calls_first)
+{
+    return calls_first ? order : order & ~RACK_MAP;
+}
+
+static inline unsigned rack_level(uint64_t order)
+{
+    return (unsigned)(order >> RACK_LEVEL_SHIFT);
+}
+
+/* Set and cleared by the creator, under its guard; read by all. The order is written first: who reads it beside another
+ * work, in passing, takes that in a wrong order. */
+struct place {
+    _Atomic(struct work *) work;
+    _Atomic uint64_t order;
+};
+
 struct rack {
-    _Alignas(64) _Atomic(struct work *) places[RACK_PLACES];
+    _Alignas(64) struct place places[RACK_PLACES];
     _Atomic(struct rack *) next;
 };
 

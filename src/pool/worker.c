@@ -27,6 +27,15 @@
 #define YIELDS 2
 #define NS_PER_MS INT64_C(1000000)
 #define LOOKOUT_LEAST 4000 /* ns: what going to sleep costs */
+#define CHUNK_LEAST 50000  /* ns that a worker stays at a chunk though other work has come */
+#define LOOK_LEAST 50000   /* ns between looks at its own memory: each costs some 10 us */
+#define PICKS 16           /* works that are put into their order at once */
+
+/* A work whose turn is to come. */
+struct pick {
+    struct place *place;
+    uint64_t order;
+};
 
 static struct worker *worker_here; /* in a worker: its record */
 static pid_t keeper_here;          /* and the one that started it */
@@ -141,11 +150,17 @@ static uint64_t left_here = UINT64_MAX;
 
 static bool spent_here; /* it has, or has more memory than it may keep */
 
+static int64_t looked_here; /* when it last looked how much that is */
+
 /* After so many items. */
 static void spend(const struct brood_pool *pool, uint64_t items)
 {
     left_here -= items;
-    spent_here = left_here == 0 || (pool->max_memory && proc_private_bytes(0) > pool->max_memory);
+    spent_here |= left_here == 0;
+    if (!pool->max_memory || (looked_here && clock_now() - looked_here < LOOK_LEAST))
+        return;
+    spent_here |= proc_private_bytes(0) > pool->max_memory;
+    looked_here = clock_now();
 }
 
 /* ---- maps ---- */
@@ -206,7 +221,29 @@ static bool open_item(const struct job *job, struct worker *worker)
     return !atomic_load(&job->refused);
 }
 
-/* The items from `begin` on, to `most` or until no more are wanted: where it stopped. `end`: the chunk's. */
+static uint32_t seen_here; /* the pool's offers when this worker last looked what to do */
+
+/* Something was put since then. */
+static bool has_come(const struct brood_pool *pool)
+{
+    return atomic_load_explicit(&pool->offers, memory_order_relaxed) != seen_here;
+}
+
+/* The same, and it may go before what is of that level. */
+static bool is_passed(const struct brood_pool *pool, unsigned level)
+{
+    uint32_t higher = (1U << level) - 1;
+    return (atomic_load_explicit(&pool->levels, memory_order_relaxed) & higher) && has_come(pool);
+}
+
+/* Whether a worker that has been at a chunk since `began` leaves the rest of it for what has come. */
+static bool gives_way(const struct job *job, int64_t began)
+{
+    return job->loose && has_come(job->work.pool) && clock_now() - began > CHUNK_LEAST;
+}
+
+/* The items from `begin` on, to `most`, or until no more are wanted, or other work goes before: where it stopped.
+ * `end`: the chunk's. */
 static uint64_t run_items(struct job *job, struct worker *worker, brood_task *task, uint64_t begin, uint64_t most,
                           uint64_t end)
 {
@@ -214,9 +251,12 @@ static uint64_t run_items(struct job *job, struct worker *worker, brood_task *ta
     char *out = job->out_size ? job->out + begin * job->out_size : NULL;
     bool noting = job_is_timed(job) || job->in_varies || job->replies;
     uint64_t item = begin;
+    int64_t began = most - begin > 1 && job->loose ? clock_now() : 0;
     task_here.job = job;
     task_here.size = job->in_size;
     for (; item < most && !atomic_load_explicit(&job->refused, memory_order_relaxed); item++) {
+        if (item > begin && gives_way(job, began))
+            break;
         /* Release: the results of the items before come first; pairs with nothing but this process' death. */
         atomic_store_explicit(&worker->item, item + 1, memory_order_release);
         if (job->limited && !open_item(job, worker)) {
@@ -267,7 +307,6 @@ static bool work_on_map(struct brood_pool *pool, struct worker *worker, struct j
         job_refuse(job, failed);
         return false;
     }
-    uint32_t offers = atomic_load_explicit(&pool->offers, memory_order_relaxed);
     if (!job->limited) {
         atomic_store_explicit(&worker->turn.began, 0, memory_order_relaxed);
         atomic_store_explicit(&worker->turn.hard, 0, memory_order_relaxed);
@@ -292,7 +331,7 @@ static bool work_on_map(struct brood_pool *pool, struct worker *worker, struct j
         worked = true;
         follow_keeper(worker);
         spend(pool, item - begin);
-        if (atomic_load_explicit(&pool->offers, memory_order_relaxed) != offers || spent_here)
+        if (has_come(pool) || spent_here)
             break;
     }
     if (worked)
@@ -351,7 +390,8 @@ static bool work_on_calls(struct brood_pool *pool, struct worker *worker, struct
     uint64_t number;
     struct call *call;
     int ran = 0;
-    while (ran < CALLS_AT_ONCE && !is_closing(pool) && !spent_here && (call = ring_claim(ring, worker, &number))) {
+    while (ran < CALLS_AT_ONCE && !is_closing(pool) && !spent_here && !(ran && is_passed(pool, ring->work.level)) &&
+           (call = ring_claim(ring, worker, &number))) {
         spin_publish(&worker->cpu);
         run_call(worker, call);
         ring_done(ring, number);
@@ -368,13 +408,13 @@ static bool work_on_calls(struct brood_pool *pool, struct worker *worker, struct
 /* The work at a place; NULL: none. `look` is set first, then the place is looked at again: what is still there then was
  * not withdrawn before we named it, so its caller will see the name and not free it. Only then it is `work`: the keeper
  * follows that one if we die. */
-static struct work *enter(struct worker *worker, _Atomic(struct work *) *place)
+static struct work *enter(struct worker *worker, struct place *place)
 {
-    struct work *work = atomic_load(place);
+    struct work *work = atomic_load(&place->work);
     if (!work)
         return NULL;
     atomic_store(&worker->look, work);
-    if (atomic_load(place) == work) {
+    if (atomic_load(&place->work) == work) {
         atomic_store(&worker->work, work);
         return work;
     }
@@ -395,9 +435,8 @@ static void leave(struct worker *worker, const struct work *work)
         pool_tell_callers(worker->pool);
 }
 
-static bool is_open(struct worker *worker, struct work *work)
+static bool is_open(struct work *work)
 {
-    (void)worker;
     return work->kind == WORK_MAP ? job_is_open((struct job *)(void *)work) : ring_is_open((struct ring *)(void *)work);
 }
 
@@ -408,27 +447,78 @@ static bool work_on(struct worker *worker, struct work *work)
     return work_on_calls(worker->pool, worker, (struct ring *)(void *)work);
 }
 
-/* Visits all work that is offered. Whether a visit said true; `any`: the first that does ends the round. */
-static bool go_round(struct worker *worker, bool (*visit)(struct worker *worker, struct work *work), bool any)
+/* Whether something of what is offered is open. */
+static bool find_work(struct worker *worker)
 {
     bool found = false;
-    for (struct rack *rack = &worker->pool->rack; rack; rack = atomic_load(&rack->next)) {
-        for (int i = 0; i < RACK_PLACES && !(any && found) && !spent_here; i++) {
+    for (struct rack *rack = &worker->pool->rack; rack && !found; rack = atomic_load(&rack->next)) {
+        for (int i = 0; i < RACK_PLACES && !found; i++) {
             struct work *work = enter(worker, &rack->places[i]);
             if (!work)
                 continue;
-            found |= visit(worker, work);
+            found = is_open(work);
             leave(worker, work);
         }
     }
     return found;
 }
 
+/* The places whose turn is next after those of that order, the first one first, at most PICKS. */
+static int pick(struct rack *rack, bool calls_first, uint64_t after, struct pick *picks)
+{
+    int count = 0;
+    for (; rack; rack = atomic_load(&rack->next)) {
+        for (int i = 0; i < RACK_PLACES; i++) {
+            struct place *place = &rack->places[i];
+            uint64_t order = rack_order(atomic_load_explicit(&place->order, memory_order_relaxed), calls_first);
+            if (order <= after || !atomic_load_explicit(&place->work, memory_order_relaxed) ||
+                (count == PICKS && order > picks[count - 1].order))
+                continue;
+            int at = count < PICKS ? count++ : count - 1;
+            for (; at > 0 && picks[at - 1].order > order; at--)
+                picks[at] = picks[at - 1];
+            picks[at] = (struct pick){ place, order };
+        }
+    }
+    return count;
+}
+
+/* Works on what is offered, in its order. Once something of a map was done, or calls and what follows is of another
+ * level, the round is over: what has come meanwhile may go before the rest. True: there was something to do. */
+static bool go_round(struct worker *worker)
+{
+    static bool from_map;
+    struct pick picks[PICKS];
+    uint64_t after = 0;
+    bool worked = false, calls_first = from_map;
+    int count;
+    from_map = false;
+    seen_here = atomic_load(&worker->pool->offers);
+    do {
+        count = pick(&worker->pool->rack, calls_first, after, picks);
+        for (int i = 0; i < count && !spent_here; i++) {
+            unsigned level = rack_level(picks[i].order);
+            if (worked && (level != rack_level(after) || is_passed(worker->pool, level)))
+                return true;
+            after = picks[i].order;
+            struct work *work = enter(worker, picks[i].place);
+            if (!work)
+                continue;
+            worked |= work_on(worker, work);
+            from_map = worked && work->kind == WORK_MAP;
+            leave(worker, work);
+            if (from_map)
+                return true;
+        }
+    } while (count == PICKS && !spent_here);
+    return worked;
+}
+
 /* What idle workers wait for: the same for all of them, as a bell wants it. */
 static bool work_is_there(void *context)
 {
     struct worker *worker = context;
-    return is_closing(worker->pool) || spent_here || go_round(worker, is_open, true);
+    return is_closing(worker->pool) || spent_here || find_work(worker);
 }
 
 /* The caller was last seen on this processor: lets it run on, rather than be woken by it for each of its calls. */
@@ -518,8 +608,7 @@ int worker_main(void *arg)
     end_note_to(&worker->note);
     left_here = pool->max_tasks ? (uint64_t)pool->max_tasks : UINT64_MAX;
     while (!is_closing(pool) && !spent_here) {
-        uint32_t seen = atomic_load(&pool->offers);
-        if (!go_round(worker, work_on, false) && !look_out(worker, seen))
+        if (!go_round(worker) && !look_out(worker, seen_here))
             sleep_until_work(worker);
     }
     if (atomic_load(&pool->closing) != CLOSING_AT_ONCE)
