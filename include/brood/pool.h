@@ -57,6 +57,9 @@ typedef struct brood_pool_options {
      * within whatever time. The count begins anew when the keeper dies. */
     int max_deaths, max_deaths_ms;
     bool timed; /* the items of every map are timed, for brood_pool_slowest (brood/stats.h): some 50 ns each */
+    /* Each worker runs on one processor only: on those that the keeper may use, in turn, so that with more workers than
+     * these some share one. Where that cannot be had it runs on any. */
+    bool pinned;
     void *reserved[8];
 } brood_pool_options;
 
@@ -91,10 +94,18 @@ BROOD_API int brood_pool_map(brood_pool *pool, brood_task *task, const void *in,
 BROOD_API int brood_pool_apply(brood_pool *pool, brood_task *task, const void *in, size_t in_size, void *out,
                                size_t out_size, const brood_task_options *options);
 
-/* How many workers it has; EINVAL: NULL. */
+/* Makes it a pool of `workers` processes, at most 1,024; 0: as many as brood_cpu_count(). What runs is not disturbed:
+ * more are started at once, and those that are too many, of the highest indices, leave as soon as what they are at has
+ * ended: a task, the item of a map, or its chunk, if its size was given; `finish` runs in them. Waits until there are
+ * so many, ready for tasks, up to timeout_ms; of two calls at once both wait for what the later one asked for.
+ * 0.  ETIMEDOUT: not yet, but it will be so.  EINVAL: pool is NULL; bad number or timeout.  ENOMEM, and then nothing is
+ * changed: no memory in the region.  EPERM, EAGAIN, EPIPE, ENOTRECOVERABLE: as brood_pool_map. */
+BROOD_API int brood_pool_resize(brood_pool *pool, int workers, int timeout_ms);
+
+/* How many workers it has, or will have when a resize is done; EINVAL: NULL. */
 BROOD_API int brood_pool_workers(const brood_pool *pool);
 
-/* The process id of its keeper, and of worker `index` (from 0), for messages and tests; 0: being replaced just now.
+/* The process id of its keeper, and of worker `index` (from 0), for messages and tests; 0: being started just now.
  * EINVAL: NULL, or no such worker. */
 BROOD_API int brood_pool_keeper(const brood_pool *pool);
 BROOD_API int brood_pool_worker(const brood_pool *pool, int index);

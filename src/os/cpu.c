@@ -89,6 +89,18 @@ int cpu_usable(void)
     return quota_limit(processor_count(), &tight);
 }
 
+int cpu_allowed(unsigned index)
+{
+    cpu_set_t mask;
+    if (sched_getaffinity(0, sizeof mask, &mask) || CPU_COUNT(&mask) == 0)
+        return -1;
+    unsigned left = index % (unsigned)CPU_COUNT(&mask);
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+        if (CPU_ISSET(cpu, &mask) && left-- == 0)
+            return cpu;
+    return -1;
+}
+
 bool cpu_has_quota(void)
 {
     bool tight;

@@ -47,6 +47,10 @@ static inline void cpu_pause(void)
  * and its CPU quota's, rounded up. Reads files: ask once. */
 int cpu_usable(void);
 
+/* The number of the processor that is `index`-th, from 0 and round again, of those that this thread may run on; -1: the
+ * system does not tell. */
+int cpu_allowed(unsigned index);
+
 /* Whether a CPU quota may stop this process before its processors are busy. Reads files: ask once. */
 bool cpu_has_quota(void);
 

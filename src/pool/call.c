@@ -170,7 +170,7 @@ uint32_t call_cpu(const struct placed *placed)
     uint32_t worker = ring_holder(placed->ring, placed->number);
     if (worker == 0)
         worker = atomic_load(&pool->lookout);
-    return worker ? atomic_load_explicit(&pool->workers[worker - 1].cpu, memory_order_relaxed) : 0;
+    return worker ? atomic_load_explicit(&pool_worker(pool, worker - 1)->cpu, memory_order_relaxed) : 0;
 }
 
 void call_take(const struct placed *placed, void *out, size_t out_size, brood_end *end)
@@ -192,7 +192,7 @@ void call_take(const struct placed *placed, void *out, size_t out_size, brood_en
 static bool is_run(const struct placed *placed)
 {
     uint32_t worker = ring_holder(placed->ring, placed->number);
-    int32_t pid = worker ? atomic_load(&placed->pool->workers[worker - 1].pid) : 0;
+    int32_t pid = worker ? atomic_load(&pool_worker(placed->pool, worker - 1)->pid) : 0;
     return pid && !thread_is_gone((uint32_t)pid);
 }
 
@@ -219,7 +219,7 @@ static void cancel_turn(const struct placed *placed, int64_t at)
 {
     uint32_t holder = ring_holder(placed->ring, placed->number);
     if (holder)
-        pool_cancel_turn(placed->pool, &placed->pool->workers[holder - 1], has_call, placed, at);
+        pool_cancel_turn(placed->pool, pool_worker(placed->pool, holder - 1), has_call, placed, at);
 }
 
 bool call_cancel(struct placed *placed, int64_t at)

@@ -365,7 +365,7 @@ static struct imap *make(const char *name, const struct map *map)
     size_t item = task_varies(map->in_size) ? sizeof(brood_block) : map->in_size;
     if (imap) {
         pthread_mutex_init(&imap->slots_guard, NULL);
-        imap->ahead = map->options.ahead ? map->options.ahead : (size_t)map->pool->count * AHEAD_EACH;
+        imap->ahead = map->options.ahead ? map->options.ahead : (size_t)atomic_load(&map->pool->wanted) * AHEAD_EACH;
         imap->slots = calloc(imap->ahead, sizeof *imap->slots);
         imap->item = calloc(1, item ? item : 1);
     }

@@ -6,6 +6,7 @@
  */
 #include "os/child.h"
 #include "os/clock.h"
+#include "os/cpu.h"
 #include "os/futex.h"
 #include "os/proc.h"
 #include "os/program.h"
@@ -38,6 +39,7 @@
 
 struct keeper {
     struct brood_pool *pool;
+    uint32_t count;              /* of the pool's places, as of the last look */
     brood_process **processes;   /* of the workers; NULL: none just now */
     struct pollfd *polled;       /* the creator's pidfd, then the workers' */
     int64_t deaths[DEATHS_MOST]; /* when workers died, of what was not the keeper's doing: a ring */
@@ -128,9 +130,30 @@ static void settle_orphan(struct worker *worker)
     atomic_store(&worker->pid, 0);
 }
 
+/* The pool's places have become more. False: no memory for that; what there is goes on. */
+static bool take_places(struct keeper *keeper)
+{
+    uint32_t count = atomic_load(&keeper->pool->count);
+    if (count == keeper->count)
+        return true;
+    brood_process **processes = realloc(keeper->processes, count * sizeof *processes);
+    keeper->processes = processes ? processes : keeper->processes;
+    struct pollfd *polled = realloc(keeper->polled, (count + 1) * sizeof *polled);
+    keeper->polled = polled ? polled : keeper->polled;
+    if (!processes || !polled)
+        return false;
+    for (uint32_t i = keeper->count; i < count; i++)
+        processes[i] = NULL;
+    for (uint32_t i = keeper->count; i <= count; i++)
+        if (i > 0 || keeper->count == 0)
+            polled[i] = (struct pollfd){ .fd = -1, .events = POLLIN };
+    keeper->count = count;
+    return true;
+}
+
 static int start_worker(struct keeper *keeper, uint32_t index)
 {
-    struct worker *worker = &keeper->pool->workers[index];
+    struct worker *worker = pool_worker(keeper->pool, index);
     char name[SLOT_NAME];
     snprintf(name, sizeof name, "%.20s %u", keeper->pool->name, index);
     memset(&worker->note, 0, sizeof worker->note);
@@ -140,7 +163,12 @@ static int start_worker(struct keeper *keeper, uint32_t index)
     atomic_store(&worker->verdict, 0);
     atomic_store(&worker->turn.word, atomic_load(&worker->turn.word) / TURN_STATES * TURN_STATES);
     tally_open(&worker->tally);
-    const brood_process_options options = { .name = name, .start = BROOD_FORK };
+    brood_process_options options = { .name = name, .start = BROOD_FORK };
+    int cpu = keeper->pool->pinned ? cpu_allowed(index) : -1;
+    if (cpu >= 0) {
+        options.cpus = &cpu;
+        options.cpu_count = 1;
+    }
     keeper->processes[index] = process_start(worker_main, worker, 0, &options, HANDLE_INTERNAL);
     if (!keeper->processes[index])
         return -errno;
@@ -151,20 +179,22 @@ static int start_worker(struct keeper *keeper, uint32_t index)
 static void start_missing(struct keeper *keeper)
 {
     struct brood_pool *pool = keeper->pool;
-    uint32_t alive = 0;
+    uint32_t alive = 0, wanted = atomic_load(&pool->wanted);
     int failed = 0;
+    if (!take_places(keeper))
+        keeper->retry = clock_now() + KEEPER_RETRY;
     if (atomic_load(&pool->broken) || (keeper->retry && clock_now() < keeper->retry))
         return;
     keeper->retry = 0;
-    for (uint32_t i = 0; i < pool->count; i++) {
-        if (!keeper->processes[i] && !failed)
+    for (uint32_t i = 0; i < keeper->count; i++) {
+        if (i < wanted && !keeper->processes[i] && !failed)
             failed = start_worker(keeper, i);
         alive += keeper->processes[i] != NULL;
     }
     keeper->failures = failed ? keeper->failures + 1 : 0;
     if (failed || keeper->unserved >= KEEPER_TRIES)
         keeper->retry = clock_now() + KEEPER_RETRY;
-    if (!failed && keeper->unserved >= KEEPER_UNSERVED * (int)pool->count)
+    if (!failed && keeper->unserved >= KEEPER_UNSERVED * (int)wanted)
         failed = -ECHILD;
     bool stuck = failed && (failed == -ECHILD || (alive == 0 && keeper->failures >= KEEPER_TRIES));
     atomic_store(&pool->stuck, stuck ? -failed : 0);
@@ -184,7 +214,7 @@ static bool had_begun(const struct worker *worker)
 static void take_end(struct keeper *keeper, uint32_t index, brood_end *end)
 {
     struct brood_pool *pool = keeper->pool;
-    struct worker *worker = &pool->workers[index];
+    struct worker *worker = pool_worker(pool, index);
     uint32_t lookout = index + 1;
     if (end->how == BROOD_CRASHED && end->signal == SIGKILL)
         be_judged(worker, end);
@@ -199,11 +229,11 @@ static void take_end(struct keeper *keeper, uint32_t index, brood_end *end)
 static void break_pool(struct keeper *keeper, const char *why)
 {
     struct brood_pool *pool = keeper->pool;
-    for (uint32_t i = 0; i < pool->count; i++) {
+    for (uint32_t i = 0; i < keeper->count; i++) {
         brood_end end;
         if (!keeper->processes[i])
             continue;
-        atomic_store(&pool->workers[i].verdict, WHEREVER | BROOD_CANCELLED);
+        atomic_store(&pool_worker(pool, i)->verdict, WHEREVER | BROOD_CANCELLED);
         process_signal(keeper->processes[i], SIGKILL);
         process_await(keeper->processes[i], &end, CLOCK_NEVER);
         take_end(keeper, i, &end);
@@ -249,12 +279,13 @@ static void reap_workers(struct keeper *keeper)
 {
     struct brood_pool *pool = keeper->pool;
     bool settled = false;
-    for (uint32_t i = 0; i < pool->count; i++) {
+    for (uint32_t i = 0; i < keeper->count; i++) {
         brood_end end;
         if (!keeper->processes[i] || !process_await(keeper->processes[i], &end, 0))
             continue;
-        keeper->unserved = had_begun(&pool->workers[i]) ? 0 : keeper->unserved + 1;
-        bool unfit = is_unfit(&pool->workers[i], &end);
+        bool left = end.how == BROOD_RETURNED; /* spent, or one too many */
+        keeper->unserved = left || had_begun(pool_worker(pool, i)) ? 0 : keeper->unserved + 1;
+        bool unfit = is_unfit(pool_worker(pool, i), &end);
         take_end(keeper, i, &end);
         settled = true;
         char why[sizeof pool->why];
@@ -286,8 +317,8 @@ static int32_t judge_turn(const struct brood_pool *pool, const struct worker *wo
 static void watch_turns(struct keeper *keeper)
 {
     struct brood_pool *pool = keeper->pool;
-    for (uint32_t i = 0; i < pool->count; i++) {
-        struct worker *worker = &pool->workers[i];
+    for (uint32_t i = 0; i < keeper->count; i++) {
+        struct worker *worker = pool_worker(pool, i);
         uint64_t word = atomic_load(&worker->turn.word);
         int32_t verdict = keeper->processes[i] && turn_is_open(word) ? judge_turn(pool, worker, word, clock_now()) : 0;
         if (!verdict)
@@ -307,7 +338,7 @@ static bool is_watching(const struct brood_pool *pool)
 
 static bool is_worker(const struct keeper *keeper, pid_t pid)
 {
-    for (uint32_t i = 0; i < keeper->pool->count; i++)
+    for (uint32_t i = 0; i < keeper->count; i++)
         if (keeper->processes[i] && brood_process_pid(keeper->processes[i]) == pid)
             return true;
     return false;
@@ -333,7 +364,7 @@ static void sleep_until_news(struct keeper *keeper)
     int64_t left = keeper->retry ? keeper->retry - clock_now() : 1000000000;
     if (is_watching(pool) && left > KEEPER_WATCH)
         left = KEEPER_WATCH;
-    for (uint32_t i = 0; i < pool->count; i++) {
+    for (uint32_t i = 0; i < keeper->count; i++) {
         keeper->polled[i + 1].fd = keeper->processes[i] ? process_descriptor(keeper->processes[i]) : -1;
         if (keeper->processes[i] && keeper->polled[i + 1].fd < 0 && left > THREAD_NAP)
             left = THREAD_NAP; /* without a pidfd: look often */
@@ -343,7 +374,7 @@ static void sleep_until_news(struct keeper *keeper)
     if (left < 0)
         left = 0;
     struct timespec wait = { .tv_sec = (time_t)(left / 1000000000), .tv_nsec = (long)(left % 1000000000) };
-    if (ppoll(keeper->polled, pool->count + 1, &wait, &none) < 0 && errno == EINVAL) { /* more than RLIMIT_NOFILE */
+    if (ppoll(keeper->polled, keeper->count + 1, &wait, &none) < 0 && errno == EINVAL) { /* more than RLIMIT_NOFILE */
         wait = (struct timespec){ .tv_nsec = left < THREAD_NAP ? left : THREAD_NAP };
         ppoll(keeper->polled, 1, &wait, &none);
     }
@@ -361,14 +392,14 @@ static void end_workers(struct keeper *keeper, bool asked)
     struct brood_pool *pool = keeper->pool;
     int64_t end = clock_now() + (asked ? KEEPER_GRACE : 0);
     pool_offer(pool);
-    for (uint32_t i = 0; i < pool->count; i++) {
+    for (uint32_t i = 0; i < keeper->count; i++) {
         if (!keeper->processes[i])
             continue;
         if (!process_await(keeper->processes[i], NULL, end)) {
             process_signal(keeper->processes[i], SIGKILL);
             process_await(keeper->processes[i], NULL, CLOCK_NEVER);
         }
-        atomic_store(&pool->workers[i].pid, 0);
+        atomic_store(&pool_worker(pool, i)->pid, 0);
         process_discard(keeper->processes[i]);
     }
     free(keeper->processes);
@@ -380,18 +411,14 @@ int keeper_main(void *arg)
     struct brood_pool *pool = arg;
     struct keeper keeper = { .pool = pool };
     begin(pool);
-    keeper.processes = calloc(pool->count, sizeof *keeper.processes);
-    keeper.polled = calloc(pool->count + 1, sizeof *keeper.polled);
-    if (!keeper.processes || !keeper.polled) {
+    if (!take_places(&keeper)) {
         free(keeper.processes);
         free(keeper.polled);
-        return brood_fail(ENOMEM, "no memory for a keeper of %u workers", pool->count);
+        return brood_fail(ENOMEM, "no memory for a keeper of %u workers", atomic_load(&pool->count));
     }
-    for (uint32_t i = 0; i <= pool->count; i++)
-        keeper.polled[i] = (struct pollfd){ .fd = -1, .events = POLLIN };
     keeper.polled[0].fd = child_pidfd(pool->creator);
-    for (uint32_t i = 0; i < pool->count; i++)
-        settle_orphan(&pool->workers[i]);
+    for (uint32_t i = 0; i < keeper.count; i++)
+        settle_orphan(pool_worker(pool, i));
     atomic_store(&pool->lookout, 0);
     pool_offer(pool);
     while (!atomic_load(&pool->closing) && !creator_is_gone(&keeper)) {

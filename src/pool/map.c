@@ -84,7 +84,7 @@ static size_t choose_chunk(const struct map *map)
 {
     size_t chunk = map->options.chunk;
     if (chunk == 0)
-        chunk = map->count / ((size_t)map->pool->count * CHUNKS_PER_WORKER);
+        chunk = map->count / ((size_t)atomic_load(&map->pool->wanted) * CHUNKS_PER_WORKER);
     return chunk == 0 ? 1 : chunk > map->count ? map->count : chunk;
 }
 
@@ -169,7 +169,8 @@ static int place_results(struct map *map, const char *call)
 static int make_job(struct map *map, const char *call, brood_task *task)
 {
     struct owner *owner = map->pool->owner;
-    map->job = job_create(map->pool, map->count, choose_chunk(map), map->pool->count, map->options.ends != NULL);
+    map->job = job_create(map->pool, map->count, choose_chunk(map), atomic_load(&map->pool->wanted),
+                          map->options.ends != NULL);
     if (!map->job)
         return no_memory(map, call);
     map->job->work.level = work_level(map->options.priority);
@@ -210,7 +211,7 @@ void task_unwatch(struct brood_pool *pool, struct watch *watch)
 static bool job_is_named(const struct brood_pool *pool, const struct job *job)
 {
     for (uint32_t i = 0; i < pool->count; i++)
-        if (atomic_load(&pool->workers[i].look) == &job->work)
+        if (atomic_load(&pool_worker(pool, i)->look) == &job->work)
             return true;
     return false;
 }
@@ -219,8 +220,8 @@ static bool job_is_named(const struct brood_pool *pool, const struct job *job)
 static bool job_is_worked_on(const struct brood_pool *pool, const struct job *job)
 {
     for (uint32_t i = 0; i < pool->count; i++) {
-        int32_t pid = atomic_load(&pool->workers[i].pid);
-        if (atomic_load(&pool->workers[i].look) == &job->work && pid && !thread_is_gone((uint32_t)pid))
+        int32_t pid = atomic_load(&pool_worker(pool, i)->pid);
+        if (atomic_load(&pool_worker(pool, i)->look) == &job->work && pid && !thread_is_gone((uint32_t)pid))
             return true;
     }
     return false;
@@ -321,7 +322,7 @@ static void cancel_turns(struct map *map, int64_t at)
 {
     struct brood_pool *pool = map->pool;
     for (uint32_t i = 0; i < pool->count; i++)
-        pool_cancel_turn(pool, &pool->workers[i], is_in_job, map->job, at);
+        pool_cancel_turn(pool, pool_worker(pool, i), is_in_job, map->job, at);
 }
 
 void map_cancel(struct map *map, int64_t at)

@@ -214,11 +214,11 @@ static void await_workers(struct brood_pool *pool)
 {
     int64_t end = clock_now() + (int64_t)POOL_END_MS * 1000000;
     for (uint32_t i = 0; i < pool->count; i++) {
-        int32_t pid = atomic_load(&pool->workers[i].pid);
+        int32_t pid = atomic_load(&pool_worker(pool, i)->pid);
         while (pid && !thread_is_gone((uint32_t)pid) && clock_now() < end)
             nanosleep(&(struct timespec){ .tv_nsec = 500000 }, NULL);
         if (pid)
-            table_release(pool->workers[i].slot);
+            table_release(pool_worker(pool, i)->slot);
     }
     heap_settle(); /* they may have died after their keeper was reaped */
 }
@@ -237,8 +237,9 @@ static void discard(struct brood_pool *pool)
         next = atomic_load(&rack->next);
         heap_give(rack, NULL);
     }
-    if (pool->workers)
-        heap_give(pool->workers, NULL);
+    for (size_t i = 0; i < sizeof pool->crews / sizeof *pool->crews; i++)
+        if (pool->crews[i])
+            heap_give(pool->crews[i], NULL);
     if (pool->arg_copy)
         heap_give(pool->arg_copy, NULL);
     heap_give(pool, NULL);
@@ -284,6 +285,7 @@ static int take_options(struct brood_pool *pool, const brood_pool_options *optio
         return 0;
     pool->max_tasks = options->max_tasks;
     pool->timed = options->timed;
+    pool->pinned = options->pinned;
     pool->max_deaths = options->max_deaths;
     pool->max_deaths_ms = options->max_deaths_ms;
     pool->max_memory = options->max_memory < INT64_MAX ? (int64_t)options->max_memory : INT64_MAX;
@@ -299,14 +301,30 @@ static int take_options(struct brood_pool *pool, const brood_pool_options *optio
     return pool->arg ? 0 : error_set(ENOMEM, "no memory in the region for an argument of %zu bytes", options->arg_size);
 }
 
+int pool_make_places(struct brood_pool *pool, uint32_t count)
+{
+    for (uint32_t i = atomic_load(&pool->count); i < count; i++) {
+        struct worker **crew = &pool->crews[i / CREW_WORKERS];
+        if (!*crew) {
+            *crew = heap_take_aligned(CREW_WORKERS * sizeof **crew, 64);
+            if (!*crew)
+                return -ENOMEM;
+            heap_label(*crew, "workers of a pool");
+        }
+        (*crew)[i % CREW_WORKERS].index = i;
+        (*crew)[i % CREW_WORKERS].pool = pool;
+    }
+    if (count > atomic_load(&pool->count))
+        atomic_store(&pool->count, count);
+    return 0;
+}
+
 /* The blocks of a pool; NULL with errno, without a sentence. */
 static struct brood_pool *lay_out(uint32_t count)
 {
     struct brood_pool *pool = heap_take_aligned(sizeof *pool, 64);
-    struct worker *records = pool ? heap_take_aligned(count * sizeof *records, 64) : NULL;
-    struct owner *owner = records ? calloc(1, sizeof *owner) : NULL;
-    if (pool)
-        pool->workers = records;
+    bool has_places = pool && pool_make_places(pool, count) == 0;
+    struct owner *owner = has_places ? calloc(1, sizeof *owner) : NULL;
     if (!owner) {
         if (pool)
             discard(pool);
@@ -316,14 +334,9 @@ static struct brood_pool *lay_out(uint32_t count)
     pthread_mutex_init(&owner->guard, NULL);
     pthread_mutex_init(&owner->turns, NULL);
     heap_label(pool, "pool");
-    heap_label(records, "workers of a pool");
     pool->owner = owner;
     pool->creator = getpid();
-    pool->count = count;
-    for (uint32_t i = 0; i < count; i++) {
-        records[i].index = i;
-        records[i].pool = pool;
-    }
+    pool->wanted = count;
     return pool;
 }
 
@@ -347,7 +360,7 @@ int brood_pool_workers(const brood_pool *pool)
 {
     if (region_enter() < 0)
         return -EINVAL;
-    return pool ? (int)pool->count : error_null("brood_pool_workers", "the pool");
+    return pool ? (int)atomic_load(&pool->wanted) : error_null("brood_pool_workers", "the pool");
 }
 
 int brood_pool_keeper(const brood_pool *pool)
@@ -368,9 +381,9 @@ int brood_pool_worker(const brood_pool *pool, int index)
         return -EINVAL;
     if (!pool)
         return error_null("brood_pool_worker", "the pool");
-    if (index < 0 || (uint32_t)index >= pool->count)
+    if (index < 0 || (uint32_t)index >= atomic_load(&pool->wanted))
         return error_set(EINVAL, "brood_pool_worker: pool '%s' has no worker %d", pool->name, index);
-    return atomic_load(&pool->workers[index].pid);
+    return atomic_load(&pool_worker(pool, index)->pid);
 }
 
 /* ---- the end ---- */

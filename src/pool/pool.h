@@ -18,9 +18,11 @@
 #include "wait/bell.h"
 
 #include <brood/pool.h>
+#include <stdbool.h>
 
 #define POOL_WORKERS 1024
 #define DEATHS_MOST 1000 /* that are counted: brood/pool.h says so */
+#define CREW_WORKERS 8   /* records in a block */
 #define POOL_SEATS 64    /* threads that wait at once and are told at once */
 
 /* One worker's place. Written by its process alone while that lives; by the keeper when it is gone. */
@@ -63,9 +65,10 @@ struct brood_pool {
     _Atomic uint32_t broken;   /* for good, and `why` says by what: by the keeper, when no worker is left */
     int32_t creator;           /* pid: only it may call */
     int32_t start;             /* brood_start of the keeper, as the creator asked */
-    uint32_t count;            /* of workers; constant, as are those down to the name */
-    struct owner *owner;       /* the creator's private side: means nothing elsewhere */
-    struct worker *workers;
+    _Atomic uint32_t count;    /* workers' places that there are, and only become more; by the creator */
+    _Atomic uint32_t wanted;   /* so many of these are to have a process; by the creator */
+    _Atomic uint32_t resizes;  /* calls that wait until it is so */
+    struct owner *owner;       /* the creator's private side: means nothing elsewhere; constant, as all to the name */
     const struct module_function *begin, *finish; /* NULL: none */
     void *arg;                                    /* for both */
     int32_t max_tasks;                            /* of a worker; 0: any */
@@ -73,6 +76,7 @@ struct brood_pool {
     int64_t max_memory;                           /* bytes of a worker's own; 0: any */
     void *arg_copy;                               /* goes with the pool */
     bool timed;                                   /* items of all maps are */
+    bool pinned;                                  /* each worker to one processor */
     char name[SLOT_NAME];
     char why[192];
     /* One idle worker may look out for what comes, awake; then a call that is put need not ring. */
@@ -86,7 +90,17 @@ struct brood_pool {
     _Atomic uint32_t watched;             /* things under way that the keeper must look at: limits, cancelled tasks */
     struct rack rack;
     struct seat seats[POOL_SEATS];
+    struct worker *crews[POOL_WORKERS / CREW_WORKERS]; /* blocks of records; each is there before `count` says so */
 };
+
+/* The place of that index, which is below the pool's count. */
+static inline struct worker *pool_worker(const struct brood_pool *pool, uint32_t index)
+{
+    return &pool->crews[index / CREW_WORKERS][index % CREW_WORKERS];
+}
+
+/* Has it places for so many workers. 0, or -ENOMEM. Before anyone else sees it, or under the creator's guard. */
+int pool_make_places(struct brood_pool *pool, uint32_t count);
 
 /* There may be work, or the pool is closing: wakes the idle workers. */
 void pool_offer(struct brood_pool *pool);

@@ -150,13 +150,19 @@ static uint64_t left_here = UINT64_MAX;
 
 static bool spent_here; /* it has, or has more memory than it may keep */
 
+/* The pool has become smaller, and has no place for it any more. */
+static bool is_too_many(const struct worker *worker)
+{
+    return worker->index >= atomic_load_explicit(&worker->pool->wanted, memory_order_relaxed);
+}
+
 static int64_t looked_here; /* when it last looked how much that is */
 
 /* After so many items. */
 static void spend(const struct brood_pool *pool, uint64_t items)
 {
     left_here -= items;
-    spent_here |= left_here == 0;
+    spent_here |= left_here == 0 || is_too_many(worker_here);
     if (!pool->max_memory || (looked_here && clock_now() - looked_here < LOOK_LEAST))
         return;
     spent_here |= proc_private_bytes(0) > pool->max_memory;
@@ -518,7 +524,7 @@ static bool go_round(struct worker *worker)
 static bool work_is_there(void *context)
 {
     struct worker *worker = context;
-    return is_closing(worker->pool) || spent_here || find_work(worker);
+    return is_closing(worker->pool) || spent_here || is_too_many(worker) || find_work(worker);
 }
 
 /* The caller was last seen on this processor: lets it run on, rather than be woken by it for each of its calls. */
@@ -605,9 +611,11 @@ int worker_main(void *arg)
     if (failed)
         return failed;
     atomic_store(&worker->ready, true);
+    if (atomic_load(&pool->resizes))
+        pool_tell_callers(pool);
     end_note_to(&worker->note);
     left_here = pool->max_tasks ? (uint64_t)pool->max_tasks : UINT64_MAX;
-    while (!is_closing(pool) && !spent_here) {
+    while (!is_closing(pool) && !spent_here && !is_too_many(worker)) {
         if (!go_round(worker) && !look_out(worker, seen_here))
             sleep_until_work(worker);
     }
