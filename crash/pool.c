@@ -25,6 +25,7 @@ enum {
     ITEMS = 5,
     CHUNK = 2,
     MOST_WORKERS = 2,
+    MORE_WORKERS = 9,   /* than there is a block of records for */
     MAP_MS = 10000,     /* from the kill to the end of the caller's map */
     REPLACE_MS = 10000, /* from there until the pool has all its workers again */
     CALLER_MS = 30000,  /* in all */
@@ -402,6 +403,16 @@ static void call_map(struct scene *scene)
     step_end();
 }
 
+/* To more than the records that it has. It does not wait, so its way is the same each time. */
+static void call_resize(struct scene *scene)
+{
+    brood_pool *pool = warm_pool(scene);
+    know(scene, pool);
+    step_begin();
+    brood_pool_resize(pool, MORE_WORKERS, 0);
+    step_end();
+}
+
 static void call_destroy(struct scene *scene)
 {
     brood_pool *pool = warm_pool(scene);
@@ -482,6 +493,7 @@ const struct operation pool_operations[] = {
     { "pool_map", "the caller in map", run_caller, ACT(call_map, false), .modes = AWAKE_AND_PAUSED, .quick = 60 },
     { "pool_call", "the caller in apply_async, wait and destroy", run_caller, ACT(call_map, true),
       .modes = AWAKE_AND_PAUSED, .quick = 60 },
+    { "pool_resize", "the caller in resize", run_caller, ACT(call_resize, false), .modes = AWAKE_ONLY, .quick = 20 },
     { "pool_destroy", "the caller in destroy", run_caller, ACT(call_destroy, false), .modes = AWAKE_ONLY, .quick = 20 },
     { 0 },
 };
