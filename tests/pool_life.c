@@ -243,8 +243,13 @@ static int use_foreign_pool(void *arg)
 
 static int use_own_pool(const void *in, void *out)
 {
+    brood_pool *pool = *(brood_pool *const *)in;
+    int numbers[2] = { 1, 2 };
     (void)out;
-    return use_foreign_pool((void *)(uintptr_t)in);
+    CHECK_RESULT(brood_pool_map(pool, square, numbers, sizeof(int), numbers, sizeof(int), 2, NULL), 0);
+    CHECK_EQ(numbers[1], 4);
+    CHECK_RESULT(brood_pool_destroy(pool), -EPERM);
+    return 0;
 }
 
 static void pool_of_another(void)

@@ -14,7 +14,10 @@
  * lives on after a task: what that leaves behind (a lock it holds, an open file) stays with the worker.
  *
  * A pool belongs to the process that created it: calls from another are EPERM. Its threads may share it; their calls
- * are served side by side. Before brood_init every call here fails with EINVAL.
+ * are served side by side. A task may create a pool of its own; and it may call brood_pool_map and brood_pool_apply of
+ * the very pool that runs it, to any depth: its worker then runs their items itself, one after another, so nothing has
+ * to wait for a worker. They are part of the task: its limits count, theirs do not (but for soft_ms), and an item that
+ * dies takes the task with it. Before brood_init every call here fails with EINVAL.
  *
  * The calls here wait until what they asked for is done; those of brood/async.h return at once.
  */

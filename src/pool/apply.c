@@ -3,6 +3,7 @@
 #include "os/clock.h"
 #include "pool/call.h"
 #include "pool/result.h"
+#include "pool/task.h"
 #include "process/end.h"
 
 #include <errno.h>
@@ -69,6 +70,8 @@ int brood_pool_apply(brood_pool *pool, brood_task *task, const void *in, size_t 
     struct map map = one_item(pool, in, in_size, out, out_size, options);
     struct placed placed = { 0 };
     brood_end end;
+    if (task_is_of(pool))
+        return task_run_nested(&map, name, task);
     progress_begin(&map.progress, options);
     int result = pool_use(pool, name, true);
     if (result < 0)

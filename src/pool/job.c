@@ -367,7 +367,7 @@ size_t job_waiting(const struct job *job)
         uint64_t owner = word >> OWNER_SHIFT;
         if (owner == JOB_CHUNK_DONE)
             continue;
-        uint64_t item = owner && owner <= pool->count ? atomic_load(&pool->workers[owner - 1].item) : 0;
+        uint64_t item = owner && owner <= pool->count ? atomic_load(&pool_worker(pool, (uint32_t)owner - 1)->item) : 0;
         if (item > begin && item <= end + 1) /* begun: those before it, and itself */
             begin = item < end ? item : end;
         waiting += end - begin;

@@ -3,6 +3,7 @@
 
 #include "error/error.h"
 #include "os/clock.h"
+#include "pool/task.h"
 #include "process/end.h"
 #include "region/heap.h"
 #include "region/region.h"
@@ -544,6 +545,8 @@ int brood_pool_map(brood_pool *pool, brood_task *task, const void *in, size_t in
                        .job_guard = PTHREAD_MUTEX_INITIALIZER };
     if (options)
         map.options = *options;
+    if (task_is_of(pool))
+        return task_run_nested(&map, call, task);
     int result = pool_use(pool, call, true);
     if (result < 0)
         return result;

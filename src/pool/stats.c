@@ -41,7 +41,7 @@ int brood_pool_worker_stat(const brood_pool *pool, int index, brood_worker_stats
         return failed;
     if (index < 0 || (uint32_t)index >= pool->count)
         return error_set(EINVAL, "%s: pool '%s' has no worker %d", call, pool->name, index);
-    read_worker(&pool->workers[index], stats);
+    read_worker(pool_worker(pool, (uint32_t)index), stats);
     return 0;
 }
 
@@ -52,7 +52,7 @@ static size_t count_queued(const struct brood_pool *pool)
     pthread_mutex_lock(&pool->owner->guard);
     for (const struct rack *rack = &pool->rack; rack; rack = atomic_load(&rack->next))
         for (int i = 0; i < RACK_PLACES; i++) {
-            const struct work *work = atomic_load(&rack->places[i]);
+            const struct work *work = atomic_load(&rack->places[i].work);
             if (work && work->kind == WORK_MAP)
                 queued += job_waiting((const struct job *)(const void *)work);
             else if (work)
@@ -70,8 +70,8 @@ int brood_pool_stat(const brood_pool *pool, brood_pool_stats *stats)
     memset(stats, 0, sizeof *stats);
     for (uint32_t i = 0; i < pool->count; i++) {
         brood_worker_stats worker;
-        const struct tally *tally = &pool->workers[i].tally;
-        read_worker(&pool->workers[i], &worker);
+        const struct tally *tally = &pool_worker(pool, i)->tally;
+        read_worker(pool_worker(pool, i), &worker);
         stats->workers += worker.pid != 0;
         stats->running += worker.busy;
         stats->restarts += worker.restarts;
@@ -99,12 +99,13 @@ int brood_pool_slowest(const brood_pool *pool, brood_slow_task *tasks, int room)
         return failed;
     if (room < 0)
         return error_set(EINVAL, "%s: room for %d tasks", call, room);
-    struct slow *slowest = calloc(pool->count, TALLY_SLOWEST * sizeof *slowest);
+    uint32_t workers = atomic_load(&pool->count); /* there may be more before this ends */
+    struct slow *slowest = calloc(workers, TALLY_SLOWEST * sizeof *slowest);
     if (!slowest)
         return error_set(ENOMEM, "%s: no memory", call);
     int count = 0;
-    for (uint32_t i = 0; i < pool->count; i++)
-        count += tally_read_slowest(&pool->workers[i].tally, slowest + count);
+    for (uint32_t i = 0; i < workers; i++)
+        count += tally_read_slowest(&pool_worker(pool, i)->tally, slowest + count);
     qsort(slowest, (size_t)count, sizeof *slowest, slower_first);
     count = count < room ? count : room;
     for (int i = 0; i < count; i++) {

@@ -8,6 +8,7 @@
 #include "os/proc.h"
 #include "pool/function.h"
 #include "pool/pool.h"
+#include "pool/task.h"
 #include "process/end.h"
 #include "region/heap.h"
 #include "region/region.h"
@@ -37,81 +38,7 @@ struct pick {
     uint64_t order;
 };
 
-static struct worker *worker_here; /* in a worker: its record */
-static pid_t keeper_here;          /* and the one that started it */
-
-/* What runs here: an item of the job, or the call; none. */
-static struct {
-    struct job *job;
-    struct call *call;
-    size_t size;        /* of the item */
-    int64_t soft;       /* when it should end: os/clock.h; 0: never */
-    brood_block *reply; /* where brood_task_reply puts its block; NULL: it is not asked for */
-} task_here;
-
-/* Not in other threads of the worker, nor in a child that a task has forked. */
-static bool is_worker_here(void)
-{
-    const struct worker *worker = worker_here;
-    return worker && thread_self()->id == (uint32_t)atomic_load_explicit(&worker->pid, memory_order_relaxed);
-}
-
-size_t brood_task_index(void)
-{
-    struct worker *worker = worker_here;
-    if (!is_worker_here())
-        return 0;
-    if (task_here.call)
-        return task_here.call->index;
-    uint64_t item = task_here.job ? atomic_load_explicit(&worker->item, memory_order_relaxed) : 0;
-    return item ? (size_t)item - 1 : 0;
-}
-
-size_t brood_task_size(void)
-{
-    return is_worker_here() ? task_here.size : 0;
-}
-
-int brood_task_attempt(void)
-{
-    if (!is_worker_here())
-        return 0;
-    if (task_here.call)
-        return (int)(atomic_load(&task_here.call->death) >> 32) + 1;
-    return task_here.job ? job_attempt(task_here.job, brood_task_index()) : 0;
-}
-
-int brood_task_expired(void)
-{
-    if (!is_worker_here())
-        return 0;
-    if (task_here.call && atomic_load_explicit(&task_here.call->cancelled, memory_order_relaxed))
-        return 1;
-    if (task_here.job && atomic_load_explicit(&task_here.job->refused, memory_order_relaxed))
-        return 1;
-    return task_here.soft && clock_now() >= task_here.soft;
-}
-
-void *brood_task_reply(size_t size)
-{
-    if (region_enter() < 0)
-        return NULL;
-    brood_block *reply = is_worker_here() ? task_here.reply : NULL;
-    if (!reply || size == 0) {
-        error_set(EINVAL, "brood_task_reply: %s", reply ? "a reply of 0 bytes" : "no task that replies runs here");
-        return NULL;
-    }
-    if (reply->data)
-        heap_give(reply->data, &reply->data);
-    reply->size = 0;
-    if (heap_take_into(&reply->data, size))
-        reply->size = size;
-    else
-        error_set(ENOMEM, "brood_task_reply: no memory in the region for %zu bytes", size);
-    if (reply->data)
-        heap_label(reply->data, "reply of a task");
-    return reply->data;
-}
+static pid_t keeper_here; /* the one that started this worker */
 
 /* The function of that name in this process, or NULL with *failed = -errno. */
 static brood_task *task_of(const struct module_function *name, int *failed)

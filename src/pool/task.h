@@ -1,0 +1,32 @@
+/* pool/task.h: what runs in this process, if that is a pool's worker. */
+#ifndef POOL_TASK_H
+#define POOL_TASK_H
+
+#include "pool/map.h"
+
+struct call;
+
+extern struct worker *worker_here; /* in a worker: its record */
+
+/* An item of the job, or the call; none. By the worker's thread. */
+struct task_here {
+    struct job *job;
+    struct call *call;
+    const size_t *nested; /* an item's index of a call that the task itself has made; NULL: none */
+    size_t size;          /* of the item */
+    int64_t soft;         /* when it should end: os/clock.h; 0: never */
+    brood_block *reply;   /* where brood_task_reply puts its block; NULL: it is not asked for */
+};
+
+extern struct task_here task_here;
+
+/* Not in other threads of the worker, nor in a child that a task has forked. */
+bool task_is_here(void);
+
+/* Whether a task of that pool runs here, which asks its own pool for something. */
+bool task_is_of(const struct brood_pool *pool);
+
+/* Runs such a call's items here. What the call returns. */
+int task_run_nested(struct map *map, const char *call, brood_task *task);
+
+#endif

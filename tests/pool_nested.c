@@ -1,0 +1,184 @@
+/* pool_nested.c: tasks that ask their own pool for something.
+ */
+#include "harness.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const brood_start methods[] = { BROOD_FORK, BROOD_SPAWN };
+
+struct depth {
+    brood_pool *pool;
+    int left;
+};
+
+static void end_pool(brood_pool *pool)
+{
+    CHECK_RESULT(brood_pool_destroy(pool), 0);
+    CHECK_EQ(count_children(), 0);
+}
+
+/* 1 more than the sum of two that are one less deep: 2^n - 1. */
+static int descend(const void *in, void *out)
+{
+    const struct depth *depth = in;
+    struct depth less[2] = { { depth->pool, depth->left - 1 }, { depth->pool, depth->left - 1 } };
+    int sums[2] = { 0 };
+    size_t index = brood_task_index(), size = brood_task_size();
+    if (depth->left > 1 && brood_pool_map(depth->pool, descend, less, sizeof *less, sums, sizeof *sums, 2, NULL) != 0)
+        return brood_fail(1, "%.100s", brood_error());
+    if (brood_task_index() != index || brood_task_size() != size || size != sizeof *depth)
+        return brood_fail(2, "item %zu is item %zu", index, brood_task_index());
+    *(int *)out = 1 + sums[0] + sums[1];
+    return 0;
+}
+
+static int descend_by_calls(const void *in, void *out)
+{
+    const struct depth *depth = in;
+    struct depth less = { depth->pool, depth->left - 1 };
+    *(int *)out = 0;
+    if (depth->left > 1 &&
+        brood_pool_apply(depth->pool, descend_by_calls, &less, sizeof less, out, sizeof(int), NULL) != 0)
+        return brood_fail(1, "%.100s", brood_error());
+    ++*(int *)out;
+    return 0;
+}
+
+/* Deeper than there are workers, and in all of these at once. */
+static void deep(void)
+{
+    enum { COUNT = 20 };
+    for (size_t method = 0; method < sizeof methods / sizeof *methods; method++) {
+        for (int workers = 1; workers <= 3; workers += 2) {
+            brood_pool *pool =
+                CHECK_POINTER(brood_pool_create(workers, &(brood_pool_options){ .start = methods[method] }));
+            struct depth items[COUNT];
+            int out[COUNT] = { 0 }, one = 0;
+            for (int i = 0; i < COUNT; i++)
+                items[i] = (struct depth){ pool, 8 };
+            CHECK_RESULT(brood_pool_map(pool, descend, items, sizeof *items, out, sizeof *out, COUNT, NULL), 0);
+            for (int i = 0; i < COUNT; i++)
+                CHECK_EQ(out[i], 255);
+            items[0].left = 100;
+            CHECK_RESULT(brood_pool_apply(pool, descend_by_calls, items, sizeof *items, &one, sizeof one, NULL), 0);
+            CHECK_EQ(one, 100);
+            end_pool(pool);
+        }
+    }
+}
+
+static int odd_fails(const void *in, void *out)
+{
+    int number = *(const int *)in;
+    *(int *)out = 10 * number;
+    if (number == 1)
+        return brood_fail(7, "number %d is odd", number);
+    return number % 2 ? 8 : 0;
+}
+
+static int reply(const void *in, void *out)
+{
+    size_t size = in ? strlen(in) : 0;
+    char *copy = brood_task_reply(size + 1);
+    if (out || !copy || brood_task_size() != size + 1)
+        return 1;
+    memcpy(copy, in ? in : "", size + 1);
+    return size == 3 ? 2 : 0;
+}
+
+/* All that a caller elsewhere is told, it is told here. */
+static int ask(const void *in, void *out)
+{
+    brood_pool *pool = *(brood_pool *const *)in;
+    int numbers[4] = { 0, 1, 2, 3 }, tens[4] = { -1, -1, -1, -1 };
+    brood_end ends[4], end;
+    (void)out;
+    brood_fail(0, "what the outer one says");
+    CHECK_RESULT(brood_pool_map(pool, odd_fails, numbers, sizeof *numbers, tens, sizeof *tens, 4,
+                                &(brood_task_options){ .ends = ends }),
+                 2);
+    CHECK_HAS(brood_error(), "number 1 is odd");
+    for (int i = 0; i < 4; i++) {
+        CHECK_EQ(tens[i], i % 2 ? -1 : 10 * i);
+        CHECK_EQ(ends[i].how, i % 2 ? BROOD_FAILED : BROOD_RETURNED);
+        CHECK_EQ((long long)ends[i].index, i);
+        CHECK_EQ(ends[i].pid, getpid());
+        CHECK_EQ(ends[i].attempt, 1);
+    }
+    CHECK_EQ(ends[1].code, 7);
+    CHECK_STR(ends[3].why, "returned 8");
+    CHECK_RESULT(brood_pool_apply(pool, odd_fails, &numbers[3], sizeof(int), &tens[0], sizeof(int),
+                                  &(brood_task_options){ .ends = &end }),
+                 1);
+    CHECK_EQ(end.code, 8);
+    char *strings[3] = { (char[]){ "one" }, (char[]){ "three" }, (char[]){ "" } };
+    brood_block blocks[3] = { { 0 } };
+    CHECK_RESULT(brood_pool_map(pool, reply, strings, BROOD_STRINGS, blocks, BROOD_BLOCKS, 3, NULL), 1);
+    CHECK(!blocks[0].data);
+    CHECK_STR(blocks[1].data, "three");
+    CHECK_EQ((long long)blocks[2].size, 1);
+    brood_free(blocks[1].data);
+    brood_free(blocks[2].data);
+    CHECK_RESULT(brood_pool_map(pool, NULL, numbers, sizeof *numbers, NULL, 0, 4, NULL), -EINVAL);
+    CHECK_NULL(brood_pool_apply_async(pool, odd_fails, numbers, sizeof(int), tens, sizeof(int), NULL), EPERM);
+    return 5;
+}
+
+static void what_it_is_told(void)
+{
+    brood_pool *pool = CHECK_POINTER(brood_pool_create(2, NULL));
+    brood_end end;
+    CHECK_RESULT(
+        brood_pool_apply(pool, ask, &pool, sizeof(brood_pool *), NULL, 0, &(brood_task_options){ .ends = &end }), 1);
+    CHECK_EQ(end.code, 5);
+    CHECK_STR(end.why, "what the outer one says");
+    end_pool(pool);
+}
+
+static int die(const void *in, void *out)
+{
+    (void)in;
+    (void)out;
+    raise(SIGKILL);
+    return 0;
+}
+
+static int ask_to_die(const void *in, void *out)
+{
+    const struct depth *depth = in;
+    *(int *)out = depth->left;
+    return depth->left == 2 ? brood_pool_apply(depth->pool, die, NULL, 0, NULL, 0, NULL) : 0;
+}
+
+/* It costs the task that asked for it, and no other. */
+static void death_inside(void)
+{
+    brood_pool *pool = CHECK_POINTER(brood_pool_create(2, NULL));
+    struct depth items[5];
+    brood_end ends[5];
+    int out[5] = { 0 };
+    for (int i = 0; i < 5; i++)
+        items[i] = (struct depth){ pool, i };
+    CHECK_RESULT(brood_pool_map(pool, ask_to_die, items, sizeof *items, out, sizeof *out, 5,
+                                &(brood_task_options){ .ends = ends, .chunk = 5 }),
+                 1);
+    for (int i = 0; i < 5; i++)
+        CHECK_EQ(ends[i].how, i == 2 ? BROOD_CRASHED : BROOD_RETURNED);
+    end_pool(pool);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct test_case cases[] = {
+        { .name = "deep", .run = deep, .deadline_s = 60 },
+        { .name = "what_it_is_told", .run = what_it_is_told },
+        { .name = "death_inside", .run = death_inside },
+        { .name = NULL },
+    };
+    return harness_main(argc, argv, cases);
+}
