@@ -134,7 +134,7 @@ static void settle_orphan(struct worker *worker)
 static bool take_places(struct keeper *keeper)
 {
     uint32_t count = atomic_load(&keeper->pool->count);
-    if (count == keeper->count)
+    if (keeper->polled && count == keeper->count)
         return true;
     brood_process **processes = realloc(keeper->processes, count * sizeof *processes);
     keeper->processes = processes ? processes : keeper->processes;
