@@ -22,9 +22,10 @@
 #include <unistd.h>
 
 enum {
-    GAP_US = 1500, /* at most so long between two kills */
-    GRACE_S = 15,  /* a storm that lasts so much longer than it should is stuck */
-    PLACES = 48,   /* blocks that an allocator has at most */
+    GAP_US = 1500,      /* at most so long between two kills */
+    AGAIN_US = 1000000, /* what is left of a storm's time is worth another */
+    GRACE_S = 15,       /* a storm that lasts so much longer than it should is stuck */
+    PLACES = 48,        /* blocks that an allocator has at most */
     HEAP_LIMIT = 64 << 20,
     SMALL_LIMIT = 8 << 20,
     ITEMS = 64,
@@ -471,23 +472,33 @@ static void storm_over_pool(struct storm *storm)
 
 /* ---- all of them ---- */
 
-static unsigned run(const char *name, void (*body)(struct storm *storm), struct point *report, int ms, bool verbose)
+/* Once; 0, or 1 if it could not be started. */
+static unsigned run_once(void (*body)(struct storm *storm), struct storm *storm)
 {
-    struct storm storm = { .report = report, .end = point_us() + ms * 1000LL, .verbose = verbose };
-    memset(report, 0, sizeof *report);
     fflush(NULL);
     pid_t pid = fork();
     if (pid == 0) {
         step_follow();
-        body(&storm);
+        body(storm);
         fflush(stdout);
         _exit(0);
     }
     if (pid > 0)
-        point_join(report, pid, "the storm", ms + GRACE_S * 1000);
-    unsigned faults = pid <= 0;
-    for (int i = 0; i < POINT_KINDS; i++)
-        faults += report->faults[i];
+        point_join(storm->report, pid, "the storm", (int)((storm->end - point_us()) / 1000) + GRACE_S * 1000);
+    return pid <= 0;
+}
+
+/* One that has used up its numbers before the time is over begins anew. */
+static unsigned run(const char *name, void (*body)(struct storm *storm), struct point *report, int ms, bool verbose)
+{
+    struct storm storm = { .report = report, .end = point_us() + ms * 1000LL, .verbose = verbose };
+    unsigned faults = 0;
+    memset(report, 0, sizeof *report);
+    do {
+        faults += run_once(body, &storm);
+        for (int i = 0; i < POINT_KINDS; i++)
+            faults += report->faults[i];
+    } while (faults == 0 && point_us() < storm.end - AGAIN_US);
     if (faults)
         fprintf(stderr, "  storm over %s: %u faults (stuck %u, lost %u, torn %u, doubled %u), the first: %s\n", name,
                 faults, report->faults[POINT_STUCK], report->faults[POINT_LOST], report->faults[POINT_TORN],
