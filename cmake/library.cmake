@@ -5,6 +5,20 @@ list(FILTER brood_sources EXCLUDE REGEX "/src/tls/")
 
 find_package(Threads REQUIRED)
 
+# What the structs look like that processes share: a digest of all headers, with which a region is marked, so that a
+# library or tool of another build leaves it alone. CMake runs again when one changes.
+file(GLOB layout_headers CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/*/*.h" "${PROJECT_SOURCE_DIR}/include/brood/*.h")
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${layout_headers})
+set(layout "${CMAKE_SIZEOF_VOID_P}")
+foreach(header IN LISTS layout_headers)
+    file(SHA256 "${header}" digest)
+    string(APPEND layout "${digest}")
+endforeach()
+string(SHA256 layout "${layout}")
+string(SUBSTRING "${layout}" 0 16 layout)
+set_source_files_properties("${PROJECT_SOURCE_DIR}/src/region/region.c" PROPERTIES
+    COMPILE_DEFINITIONS "BROOD_LAYOUT=UINT64_C(0x${layout})")
+
 # Position independent for both: a static library ends up in plugins too. Calls between its own public functions do not
 # go through the PLT; its thread-local words are one load away (the library must then be loaded at program start, or
 # find room in the static TLS block, as libc's own do). And no call waits for its symbol until it is made: each forked

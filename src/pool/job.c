@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define OWNER_SHIFT 48
+#define OWNER_SHIFT JOB_OWNER_SHIFT
 #define OFFSET_MASK ((UINT64_C(1) << OWNER_SHIFT) - 1)
 
 static uint64_t word_of(uint64_t owner, uint64_t offset)

@@ -21,6 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define JOB_OWNER_SHIFT 48 /* in a chunk's word: below it is the item */
 #define JOB_CHUNK_DONE UINT64_C(0xffff)
 #define JOB_ITEMS_MOST (UINT64_C(1) << 40)
 

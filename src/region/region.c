@@ -11,8 +11,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* The last digits change with the layout: a child with another libbrood (upgraded meanwhile) refuses the region. */
-#define REGION_MAGIC (UINT64_C(0x42524f4f44) << 24 | 3)
+const uint64_t region_layout = BROOD_LAYOUT;
+const char region_version[16] = BROOD_VERSION;
 
 struct region *region;
 
@@ -79,6 +79,8 @@ struct region *region_found(size_t size, size_t table_size, brood_heap_mode mode
     struct region *found = map_new(fd, size, heap_at);
     if (found) {
         *found = (struct region){ .magic = REGION_MAGIC,
+                                  .layout = region_layout,
+                                  .version = BROOD_VERSION,
                                   .base = (uintptr_t)found,
                                   .size = size,
                                   .table = (struct table *)(void *)((char *)found + table_at),
@@ -115,8 +117,10 @@ int region_join(int fd)
     int failed = 0;
     if (pread(fd, &head, sizeof head, 0) != sizeof head || head.magic >> 24 != REGION_MAGIC >> 24)
         return error_set(EPERM, "descriptor %d, said to be the family's region, is not", fd);
-    if (head.magic != REGION_MAGIC)
-        return error_set(EPERM, "the family's region was laid out by another version of brood");
+    /* A libbrood that was replaced since the family began. */
+    if (head.magic != REGION_MAGIC || head.layout != region_layout)
+        return error_set(EPERM, "the family's region was laid out by another version of brood (%.15s; this is %s)",
+                         head.magic == REGION_MAGIC ? head.version : "unknown", region_version);
     if (!shm_map(fd, head.size, (void *)(uintptr_t)head.base, &failed))
         return error_set(failed == -EEXIST ? EAGAIN : -failed,
                          "the region's address %#llx is taken in this process: %s", (unsigned long long)head.base,

@@ -25,13 +25,23 @@ struct table;
 /* At the region's base; written by the founder before anyone else can see it, and but for `waiters` read only
  * afterwards. */
 struct region {
-    uint64_t magic;      /* REGION_MAGIC: also the layout's version */
+    /* These three stay where they are in every version, so that any other can read them. */
+    uint64_t magic;      /* REGION_MAGIC */
+    uint64_t layout;     /* region_layout of the library that founded it */
+    char version[16];    /* and its version, for people */
     uint64_t base, size; /* where every process maps it, and its bytes */
     struct table *table; /* the family's processes */
     struct heap *heap;
     int cpus; /* that its processes may spin on: 1, where a quota would pay for it; the founder's finding */
     _Alignas(64) unsigned char waiters[REGION_WAITERS]; /* sync/waiter.c: zeroes at first, and then its own */
 };
+
+#define REGION_MAGIC (UINT64_C(0x42524f4f44) << 24 | 4)
+
+/* What this library's structs look like: a digest of its headers, so that no one need remember to change it. Whoever
+ * finds another one in a region leaves that alone. And this library's version. */
+extern const uint64_t region_layout;
+extern const char region_version[16];
 
 /* NULL until this process is in a family. */
 extern struct region *region;

@@ -11,6 +11,7 @@
 #include "os/clock.h"
 #include "region/heap.h"
 #include "sync/noun.h"
+#include "sync/place.h"
 
 #include <brood/waiter.h>
 #include <errno.h>
@@ -18,27 +19,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PLACES 62      /* in a block of 4 KiB */
 #define CIRCLE_MOST 16 /* threads of a circle that are followed */
 #define LINE_SIZE 400
 
-/* Written by its thread alone, but for `tid`, which is taken by CAS. `object` is written last when a wait begins, and
- * first when it ends. */
-struct place {
-    _Atomic uint32_t tid; /* 0: nobody's */
-    _Atomic int32_t pid;
-    _Atomic(const void *) object; /* NULL: it waits for nothing */
-    _Atomic int64_t since;        /* os/clock.h */
-    char process[LOG_NAME];
-};
-
-/* The first block is the region's; others are added at the end, by CAS, and stay. */
-struct places {
-    _Atomic(void *) more;
-    struct place place[PLACES];
-};
-
-_Static_assert(sizeof(struct places) <= REGION_WAITERS, "the first block");
+_Static_assert(sizeof(struct wait_places) <= REGION_WAITERS, "the first block");
 _Static_assert(sizeof(((brood_waiter *)NULL)->process) == LOG_NAME, "a name");
 _Static_assert(sizeof(((brood_waiter *)NULL)->what) == NOUN_TEXT, "a noun in words");
 
@@ -47,12 +31,12 @@ static _Atomic bool told_by_program;
 
 /* ---- places ---- */
 
-static struct places *first_block(void)
+static struct wait_places *first_block(void)
 {
-    return (struct places *)(void *)region->waiters;
+    return (struct wait_places *)(void *)region->waiters;
 }
 
-static struct places *next_of(_Atomic(void *) *link)
+static struct wait_places *next_of(_Atomic(void *) *link)
 {
     return atomic_load(link);
 }
@@ -60,9 +44,9 @@ static struct places *next_of(_Atomic(void *) *link)
 /* Whose a place must be for this thread to take it. OURS: an earlier thread's of the same id. */
 enum want { OURS, FREE, GONE };
 
-static struct place *find_place(uint32_t tid, enum want want)
+static struct wait_place *find_place(uint32_t tid, enum want want)
 {
-    for (struct places *block = first_block(); block; block = next_of(&block->more))
+    for (struct wait_places *block = first_block(); block; block = next_of(&block->more))
         for (int i = 0; i < PLACES; i++) {
             uint32_t owner = atomic_load(&block->place[i].tid);
             bool wanted = want == OURS ? owner == tid : want == FREE ? owner == 0 : thread_is_gone(owner);
@@ -74,22 +58,22 @@ static struct place *find_place(uint32_t tid, enum want want)
 
 static bool add_block(void)
 {
-    struct places *block = heap_take(sizeof *block, true);
+    struct wait_places *block = heap_take(sizeof *block, true);
     _Atomic(void *) *link = &first_block()->more;
     void *none = NULL;
     if (!block)
         return false;
     while (!atomic_compare_exchange_strong(link, &none, block)) {
-        link = &((struct places *)none)->more;
+        link = &((struct wait_places *)none)->more;
         none = NULL;
     }
     return true;
 }
 
 /* NULL: no memory, and then this wait is not seen. */
-static struct place *place_of(struct thread *self)
+static struct wait_place *place_of(struct thread *self)
 {
-    struct place *place = self->waiter;
+    struct wait_place *place = self->waiter;
     if (place)
         return place;
     while (!(place = find_place(self->id, OURS)) && !(place = find_place(self->id, FREE)) &&
@@ -106,7 +90,7 @@ static struct place *place_of(struct thread *self)
 /* ---- looking ---- */
 
 /* What a place says, if its thread waits and lives. */
-static bool look_at(const struct place *place, brood_waiter *waiter)
+static bool look_at(const struct wait_place *place, brood_waiter *waiter)
 {
     uint32_t tid = atomic_load(&place->tid);
     const void *object = atomic_load(&place->object);
@@ -133,7 +117,7 @@ static bool look_at(const struct place *place, brood_waiter *waiter)
 
 static bool find_waiter(int tid, brood_waiter *waiter)
 {
-    for (struct places *block = first_block(); block; block = next_of(&block->more))
+    for (struct wait_places *block = first_block(); block; block = next_of(&block->more))
         for (int i = 0; i < PLACES; i++)
             if ((int)atomic_load(&block->place[i].tid) == tid)
                 return look_at(&block->place[i], waiter);
@@ -147,7 +131,7 @@ int brood_waiter_list(const void *object, brood_waiter *waiters, size_t max)
         return -EINVAL;
     if (!waiters && max)
         return error_set(EINVAL, "brood_waiter_list: waiters is NULL, and max is %zu", max);
-    for (struct places *block = first_block(); block; block = next_of(&block->more))
+    for (struct wait_places *block = first_block(); block; block = next_of(&block->more))
         for (int i = 0; i < PLACES; i++) {
             brood_waiter waiter;
             if (!look_at(&block->place[i], &waiter) || (object && waiter.object != object))
@@ -249,7 +233,7 @@ int waiter_choose(void)
 
 void waiter_begin(struct thread *self, const void *noun)
 {
-    struct place *place = place_of(self);
+    struct wait_place *place = place_of(self);
     if (!place)
         return;
     atomic_store_explicit(&place->since, clock_lately(), memory_order_relaxed);
@@ -259,7 +243,7 @@ void waiter_begin(struct thread *self, const void *noun)
 
 void waiter_end(struct thread *self)
 {
-    struct place *place = self->waiter;
+    struct wait_place *place = self->waiter;
     if (place)
         atomic_store_explicit(&place->object, NULL, memory_order_relaxed);
 }
