@@ -33,6 +33,7 @@ typedef struct brood_pool_stats {
     void *reserved[4];
 } brood_pool_stats;
 
+/* Fills in what the whole pool is at, and has done so far. 0. */
 BROOD_API int brood_pool_stat(const brood_pool *pool, brood_pool_stats *stats);
 
 /* The same of one worker's place, and all who have had it. */
