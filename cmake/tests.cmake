@@ -39,7 +39,8 @@ add_library(harness OBJECT ${harness})
 target_include_directories(harness PUBLIC "${PROJECT_SOURCE_DIR}/include")
 target_link_libraries(harness PUBLIC brood_gnu)
 target_compile_definitions(harness INTERFACE
-    TEST_FOLDER="${PROJECT_SOURCE_DIR}/tests" TEST_OPENSSL=$<TARGET_EXISTS:brood_openssl>)
+    TEST_FOLDER="${PROJECT_SOURCE_DIR}/tests" TEST_OPENSSL=$<TARGET_EXISTS:brood_openssl>
+    TEST_TOOL="$<$<TARGET_EXISTS:brood_tool>:${PROJECT_BINARY_DIR}/inspect/brood>")
 foreach(source IN LISTS sources)
     cmake_path(GET source STEM name)
     add_executable(test_${name} "${source}")

@@ -187,7 +187,7 @@ run_tests()
 
 sources()
 {
-    find src include examples tests crash bench -name '*.[ch]' -o -name '*.cpp'
+    find src include examples tests crash bench inspect -name '*.[ch]' -o -name '*.cpp'
 }
 
 scripts()
@@ -207,7 +207,7 @@ format()
 tidy()
 {
     mkdir -p build-clang/tidy
-    shared=$({ find include src tests crash bench examples -name '*.h'; find .clang-tidy CMake* cmake -type f; } |
+    shared=$({ find include src tests crash bench examples inspect -name '*.h'; find .clang-tidy CMake* cmake -type f; } |
         xargs stat --format='%Y %n' | sort -n | tail -n 1 | cut -d ' ' -f 2-)
     # shellcheck disable=SC2016 # the inner shell's
     awk -F '"' '$2 == "file" && $4 ~ /\.c$/ { print $4 }' build-clang/compile_commands.json | sort -u |
@@ -238,7 +238,7 @@ text()
     marks='TO''DO|FIX''ME|X''XX'
     tab=$(printf '\t')
     {
-        { sources; scripts; find cmake -type f; } | LC_ALL=C.UTF-8 xargs grep -nE '^.{121}'
+        { sources; scripts; find cmake -type f; find docs -name '*.py'; } | LC_ALL=C.UTF-8 xargs grep -nE '^.{121}'
         { sources; scripts; find cmake CMakeLists.txt ./*.md -type f; } | xargs grep -nE "$tab| +\$|\\<($marks)\\>"
     } | none
 }

@@ -12,6 +12,7 @@ cmake            cmake
 ninja-build      ninja
 libssl-dev       /usr/include/openssl/evp.h
 libpng-dev       /usr/include/png.h
+libncurses-dev   /usr/include/curses.h
 g++              g++
 clang            clang
 clang-format     clang-format
@@ -28,9 +29,10 @@ Says what the demonstration, the check or the speed lab needs, and installs what
 root or by sudo).'
 
 build='gcc libc6-dev cmake ninja-build'
+libraries='libssl-dev libpng-dev libncurses-dev'
 case "$#:${1:-}" in
-    1:demo) needs="$build libssl-dev libpng-dev" ;;
-    1:check) needs="$build libssl-dev libpng-dev g++ clang clang-format clang-tidy shellcheck procps python3" ;;
+    1:demo) needs="$build $libraries" ;;
+    1:check) needs="$build $libraries g++ clang clang-format clang-tidy shellcheck procps python3" ;;
     1:bench) needs="$build g++ libboost-dev python3" ;;
     1:--help)
         echo "$usage"

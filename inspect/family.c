@@ -1,0 +1,141 @@
+/* family.c */
+#include "family.h"
+
+#include "os/proc.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct mapping {
+    uint64_t start, end, inode;
+};
+
+/* Where the process maps a region, from its beginning on; false: nowhere, or it is not ours to see. */
+static bool find_mapping(int pid, struct mapping *mapping)
+{
+    char path[32];
+    struct proc_lines lines;
+    bool found = false;
+    snprintf(path, sizeof path, "/proc/%d/maps", pid);
+    if (!proc_open(&lines, path))
+        return false;
+    for (char *line; !found && (line = proc_line(&lines));) {
+        unsigned long long start, end, offset, inode;
+        int name = 0;
+        if (sscanf(line, "%llx-%llx %*s %llx %*s %llu %n", &start, &end, &offset, &inode, &name) < 4 || name == 0)
+            continue;
+        found = offset == 0 && strncmp(line + name, FAMILY_FILE, sizeof FAMILY_FILE - 1) == 0 &&
+                (line[name + (int)sizeof FAMILY_FILE - 1] == ' ' || line[name + (int)sizeof FAMILY_FILE - 1] == 0);
+        *mapping = (struct mapping){ start, end, inode };
+    }
+    proc_close(&lines);
+    return found;
+}
+
+static struct family *family_of(struct families *families, const struct mapping *mapping)
+{
+    for (size_t i = 0; i < families->count; i++)
+        if (families->all[i].inode == mapping->inode && families->all[i].start == mapping->start)
+            return &families->all[i];
+    struct family *all = realloc(families->all, (families->count + 1) * sizeof *all);
+    if (!all)
+        return NULL;
+    families->all = all;
+    all[families->count] = (struct family){ .inode = mapping->inode, .start = mapping->start, .end = mapping->end };
+    return &all[families->count++];
+}
+
+static bool add_process(struct families *families, int pid, const struct mapping *mapping)
+{
+    struct family *family = family_of(families, mapping);
+    if (!family)
+        return false;
+    if (family->count == family->room) {
+        size_t room = family->room ? family->room * 2 : 8;
+        int *pids = realloc(family->pids, room * sizeof *pids);
+        if (!pids)
+            return family->count > 0;
+        family->pids = pids;
+        family->room = room;
+    }
+    family->pids[family->count++] = pid;
+    return true;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    int left = *(const int *)a, right = *(const int *)b;
+    return (left > right) - (left < right);
+}
+
+/* One that has no process after all is taken out. */
+static void tidy(struct families *families)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < families->count; i++) {
+        struct family *family = &families->all[i];
+        if (family->count == 0)
+            continue;
+        qsort(family->pids, family->count, sizeof *family->pids, by_number);
+        families->all[kept++] = *family;
+    }
+    families->count = kept;
+}
+
+void families_find(struct families *families, int pid)
+{
+    struct mapping mapping, wanted = { 0 };
+    *families = (struct families){ 0 };
+    if (pid && !find_mapping(pid, &wanted))
+        return;
+    DIR *folder = opendir("/proc");
+    for (struct dirent *entry; folder && (entry = readdir(folder));) {
+        char *end;
+        long number = strtol(entry->d_name, &end, 10);
+        if (*end || number <= 0 || !find_mapping((int)number, &mapping))
+            continue;
+        if (!pid || (mapping.inode == wanted.inode && mapping.start == wanted.start))
+            families->failed |= !add_process(families, (int)number, &mapping);
+    }
+    if (folder)
+        closedir(folder);
+    tidy(families);
+}
+
+void families_free(struct families *families)
+{
+    for (size_t i = 0; i < families->count; i++)
+        free(families->all[i].pids);
+    free(families->all);
+    *families = (struct families){ 0 };
+}
+
+bool family_has_ended(const struct family *family)
+{
+    struct mapping mapping;
+    for (size_t i = 0; i < family->count; i++)
+        if (find_mapping(family->pids[i], &mapping) && mapping.inode == family->inode)
+            return false;
+    return true;
+}
+
+void family_missing(int pid, char *why, size_t size)
+{
+    char path[32];
+    struct proc_lines lines;
+    snprintf(path, sizeof path, "/proc/%d/maps", pid);
+    errno = 0;
+    if (proc_open(&lines, path)) {
+        proc_close(&lines);
+        snprintf(why, size, "process %d is in no family: it has not called brood_init, or does not use brood", pid);
+    } else if (errno == ENOENT) {
+        snprintf(why, size, "there is no process %d", pid);
+    } else if (errno == EACCES || errno == EPERM) {
+        snprintf(why, size, "process %d is another user's: root may look at it", pid);
+    } else {
+        snprintf(why, size, "process %d cannot be looked at: %s", pid, strerror(errno));
+    }
+}
