@@ -1,0 +1,74 @@
+#!/bin/sh
+# documents.sh BUILD_DIR: the programs in docs/*.md do what stands there. Each block of C with a main is compiled
+# without a warning and run, and so is each block of Python, where there is a python3; both print the next block of
+# text, and end with 0.
+set -u
+
+build=${1:?usage: documents.sh BUILD_DIR}
+root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
+if grep -q '^BROOD_SANITIZE:[A-Z]*=.' "$build/CMakeCache.txt"; then
+    echo "the programs are compiled without a sanitizer"
+    exit 77
+fi
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+trap 'exit 1' HUP INT TERM
+compiler=$(sed -n 's/^CMAKE_C_COMPILER:[A-Z]*=//p' "$build/CMakeCache.txt")
+passed=0
+failed=0
+
+# Writes NAME-1.c, NAME-2.c, ...: the programs, and NAME-1.text, ...: what they print.
+extract()
+{
+    awk -v name="$scratch/$(basename "$1" .md)" '
+        /^```(c|python)$/ { kind = substr($0, 4); code = ""; inside = 1; next }
+        /^```text$/ { kind = "text"; code = ""; inside = 1; next }
+        /^```$/ && inside {
+            inside = 0
+            if (kind == "c" && code !~ /int main\(/) next
+            if (kind == "text") {
+                for (i in waiting) printf "%s", code >(name "-" waiting[i] ".text")
+                split("", waiting)
+                next
+            }
+            printf "%s", code >(name "-" (++count) "." (kind == "python" ? "py" : kind))
+            waiting[count] = count
+            next
+        }
+        inside { code = code $0 "\n" }
+    ' "$1"
+}
+
+# program FILE COMMAND...: it prints what the text beside the file says, nothing on standard error, and ends with 0.
+program()
+{
+    name=$(basename "$1")
+    expected=${1%.*}.text
+    shift
+    if [ -e "$expected" ] && timeout 60 "$@" >"$scratch/out" 2>"$scratch/err" && diff "$expected" "$scratch/out" &&
+        [ ! -s "$scratch/err" ]; then
+        echo "ok $name"
+        passed=$((passed + 1))
+    else
+        echo "FAILED $name"
+        cat "$scratch/err"
+        failed=$((failed + 1))
+    fi
+}
+
+for document in "$root"/docs/*.md; do
+    extract "$document"
+done
+for source in "$scratch"/*.c; do
+    "$compiler" -std=c11 -Wall -Wextra -Wpedantic -Werror -D_GNU_SOURCE "$source" -o "${source%.c}" \
+        -I "$root/include" "$build/libbrood.a" -pthread >"$scratch/compiler" 2>&1 || cat "$scratch/compiler"
+    program "$source" "${source%.c}"
+done
+if command -v python3 >/dev/null; then
+    for source in "$scratch"/*.py; do
+        program "$source" python3 "$source"
+    done
+fi
+
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
