@@ -110,6 +110,7 @@ foreach(source IN LISTS sources)
     cmake_path(GET source STEM name)
     brood_test(${name} sh "${source}" "${PROJECT_BINARY_DIR}")
 endforeach()
+set_tests_properties(install PROPERTIES TIMEOUT 900) # it builds the library twice more
 
 if(NOT BROOD_SANITIZE)
     include(CheckLanguage)
