@@ -51,6 +51,9 @@ for method in fork spawn forkserver; do
     expect queue '[1, 4, 9, 16]' $method
     expect pipe 'Hello, World!' $method
     expect loop '100 200' $method
+    if [ -e "$build/examples/loop_uv" ]; then
+        expect loop_uv '100 338350' $method
+    fi
     expect pool_async '[1, 4, 9, 16, 25]' $method
     expect context 'Hello, World!' $method
     expect context 'Hello, World!' $method $method

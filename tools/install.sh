@@ -13,6 +13,7 @@ ninja-build      ninja
 libssl-dev       /usr/include/openssl/evp.h
 libpng-dev       /usr/include/png.h
 libncurses-dev   /usr/include/curses.h
+libuv1-dev       /usr/include/uv.h
 g++              g++
 clang            clang
 clang-format     clang-format
@@ -29,7 +30,7 @@ Says what the demonstration, the check or the speed lab needs, and installs what
 root or by sudo).'
 
 build='gcc libc6-dev cmake ninja-build'
-libraries='libssl-dev libpng-dev libncurses-dev'
+libraries='libssl-dev libpng-dev libncurses-dev libuv1-dev'
 case "$#:${1:-}" in
     1:demo) needs="$build $libraries" ;;
     1:check) needs="$build $libraries g++ clang clang-format clang-tidy shellcheck procps python3" ;;
