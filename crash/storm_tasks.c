@@ -1,5 +1,5 @@
-/* storm_tasks.c: millions of tasks of one pool, while its workers are killed every few milliseconds and its keeper every
- * few seconds.
+/* storm_tasks.c: millions of tasks of one pool, while its workers are killed every few milliseconds and its keeper
+ * every few seconds.
  *
  * Maps and single calls at the same time, with retries and without. What is on account: each task ends exactly once;
  * one that returned has its result; without retries it ran once at most; and all the runs that were lost are not more

@@ -1,5 +1,5 @@
-/* A libuv loop takes squares from a queue as they come, and stops when those who compute them have ended: prints how many
- * came, and their sum. */
+/* A libuv loop takes squares from a queue as they come, and stops when those who compute them have ended: prints how
+ * many came, and their sum. */
 #include <brood.h>
 #include <errno.h>
 #include <stdio.h>

@@ -77,8 +77,8 @@ static bool all_back(void *arg)
     brood_pool *pool = arg;
     for (int i = 0; i < brood_pool_workers(pool); i++) {
         int pid = brood_pool_worker(pool, i);
-        int state = pid > 0 ? process_state(pid) : 0; /* asked once: a zombie may be gone at the next look */
-        if (state == 0 || state == 'Z')
+        int state = pid > 0 ? process_state(pid) : 0;   /* asked once: a zombie may be gone at the next look */
+        if (state == 0 || state == 'Z' || state == 'X') /* X: just being reaped */
             return false;
     }
     return brood_pool_keeper(pool) > 0;

@@ -207,8 +207,10 @@ format()
 tidy()
 {
     mkdir -p build-clang/tidy
-    shared=$({ find include src tests crash bench examples inspect -name '*.h'; find .clang-tidy CMake* cmake -type f; } |
-        xargs stat --format='%Y %n' | sort -n | tail -n 1 | cut -d ' ' -f 2-)
+    shared=$({
+        find include src tests crash bench examples inspect -name '*.h'
+        find .clang-tidy CMake* cmake -type f
+    } | xargs stat --format='%Y %n' | sort -n | tail -n 1 | cut -d ' ' -f 2-)
     # shellcheck disable=SC2016 # the inner shell's
     awk -F '"' '$2 == "file" && $4 ~ /\.c$/ { print $4 }' build-clang/compile_commands.json | sort -u |
         while read -r source; do

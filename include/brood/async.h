@@ -29,8 +29,8 @@ extern "C" {
 #endif
 
 /* As brood_pool_map and brood_pool_apply, but they return at once; options->progress is called inside brood_result_wait
- * (not of apply_async). NULL with errno as those calls say; what only the workers can find out (ENOENT) or is a matter of time (EAGAIN) comes by
- * brood_result_wait. */
+ * (not of apply_async). NULL with errno as those calls say; what only the workers can find out (ENOENT) or is a matter
+ * of time (EAGAIN) comes by brood_result_wait. */
 BROOD_API brood_result *brood_pool_map_async(brood_pool *pool, brood_task *task, const void *in, size_t in_size,
                                              void *out, size_t out_size, size_t count,
                                              const brood_task_options *options);

@@ -1,8 +1,8 @@
 /* brood/stats.h: what a pool is at, and has done since it was created.
  *
- * Counted always, by the workers themselves: some nanoseconds a call, and a chunk of a map. The figures are of no single
- * moment: workers go on while they are read. Items of a map are counted as its chunks are done. What a killed worker was
- * at is counted by the keeper; if that is killed just then too, one task may be counted twice or not at all.
+ * Counted always, by the workers themselves: some nanoseconds a call, and a chunk of a map. The figures are of no
+ * single moment: workers go on while they are read. Items of a map are counted as its chunks are done. What a killed
+ * worker was at is counted by the keeper; if that is killed just then too, one task may be counted twice or not at all.
  *
  * Only the process that created the pool may call; EPERM: another. EINVAL: pool, or where to write, is NULL.
  */
@@ -20,12 +20,12 @@ extern "C" {
 #endif
 
 typedef struct brood_pool_stats {
-    int workers; /* that live */
-    int running; /* of those: at tasks now */
-    size_t
-        queued; /* tasks that were asked for and have not been begun, about; those that imap has read are among them */
-    uint64_t ended[BROOD_OVER_MEMORY + 1]; /* tasks, by how they ended: ended[BROOD_RETURNED], ... Those that were
-                                            * cancelled before they were begun, and maps that were refused, are in none */
+    int workers;   /* that live */
+    int running;   /* of those: at tasks now */
+    size_t queued; /* tasks that were asked for and have not been begun, about, what imap has read among them */
+    /* Tasks, by how they ended: ended[BROOD_RETURNED], ... Those that were cancelled before they were begun, and maps
+     * that were refused, are in none. */
+    uint64_t ended[BROOD_OVER_MEMORY + 1];
     uint64_t retried;   /* times that a task was, or is to be, run again because its worker ended in it */
     uint64_t restarts;  /* workers that were started in place of another */
     int64_t busy_us;    /* of all workers together: at tasks, and */

@@ -42,14 +42,14 @@ typedef int brood_task(const void *in, void *out);
 #define BROOD_PRIORITY_MOST 15
 
 typedef struct brood_task_options {
-    /* map: items handed to a worker together. 0: by itself: a 2,048th of each worker's share, which keeps workers evenly
-     * busy to the end where some items take 1,000 times as long as others; and a worker that has been at such a chunk
-     * for a moment leaves the rest of it for other work that comes. */
+    /* map: items handed to a worker together. 0: by itself: a 2,048th of each worker's share, which keeps workers
+     * evenly busy to the end where some items take 1,000 times as long as others; and a worker that has been at such a
+     * chunk for a moment leaves the rest of it for other work that comes. */
     size_t chunk;
-    /* BROOD_PRIORITY_LEAST to _MOST (EINVAL); the usual one is 0. Of what waits in a pool the highest is begun first. Of
-     * equals, single tasks go in the order in which they were asked for, and so do maps; the two side by side. What a
-     * worker is at is not interrupted: of a map the chunk, where its size was given, else the item. There is no ageing:
-     * while there is enough of a higher priority to do, nothing of a lower one is begun. */
+    /* BROOD_PRIORITY_LEAST to _MOST (EINVAL); the usual one is 0. Of what waits in a pool the highest is begun first.
+     * Of equals, single tasks go in the order in which they were asked for, and so do maps; the two side by side. What
+     * a worker is at is not interrupted: of a map the chunk, where its size was given, else the item. There is no
+     * ageing: while there is enough of a higher priority to do, nothing of a lower one is begun. */
     int priority;
     /* How often an item is run again after its worker ended in it, by a death or by exit, at most 1,000; not after its
      * time was over, or it was over its memory, or cancelled. */

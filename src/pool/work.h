@@ -1,8 +1,8 @@
 /* pool/work.h: what a pool has to do: the heads of its jobs and rings of calls, and the rack in which they are offered.
  *
- * A rack is a chain of places that only grows; a place's `order` says when the turn of its work is. A place holds a work
- * from when the creator offers it until it withdraws it; a worker that has named a work in its record (pool.h) and then
- * still finds it in its place may touch it until it takes the name away.
+ * A rack is a chain of places that only grows; a place's `order` says when the turn of its work is. A place holds a
+ * work from when the creator offers it until it withdraws it; a worker that has named a work in its record (pool.h) and
+ * then still finds it in its place may touch it until it takes the name away.
  */
 #ifndef POOL_WORK_H
 #define POOL_WORK_H
