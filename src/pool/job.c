@@ -96,10 +96,12 @@ bool job_claim(struct job *job, struct worker *worker, uint64_t *begin, uint64_t
     for (uint32_t i = 0; i < job->lane_count; i++) {
         struct lane *lane = &job->lanes[(worker->index + i) % job->lane_count];
         while (atomic_load_explicit(&lane->next, memory_order_relaxed) < lane->end) {
-            size_t chunk = atomic_fetch_add_explicit(&lane->next, 1, memory_order_relaxed);
+            /* Sequentially consistent, both: who leaves the chunk frees its word, then looks at `next`. One of the two
+             * is seen: we find it free, or it is turned back to. */
+            size_t chunk = atomic_fetch_add(&lane->next, 1);
             if (chunk >= lane->end)
                 break;
-            uint64_t word = atomic_load_explicit(&job->words[chunk], memory_order_relaxed);
+            uint64_t word = atomic_load(&job->words[chunk]);
             if (word >> OWNER_SHIFT != 0)
                 continue;
             atomic_store_explicit(&worker->item, 0, memory_order_relaxed);
@@ -161,8 +163,9 @@ static void turn_back_to(struct job *job, size_t chunk)
 void job_leave_chunk(struct job *job, struct worker *worker, uint64_t item)
 {
     uint64_t chunk = atomic_load_explicit(&worker->chunk, memory_order_relaxed);
-    /* Release: pairs with the acquire in job_claim. */
-    atomic_store_explicit(&job->words[chunk], word_of(0, item - chunk * job->chunk), memory_order_release);
+    /* Before the look at `next`, for all: a worker that had just come by the chunk would pass over it, and be the last
+     * that does. Pairs with job_claim. */
+    atomic_store(&job->words[chunk], word_of(0, item - chunk * job->chunk));
     turn_back_to(job, chunk);
 }
 
