@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -126,6 +127,50 @@ static void of_what_is_given_up(void)
     CHECK_RESULT(brood_pool_destroy(pool), 0);
 }
 
+struct shared {
+    brood_result *result;
+    atomic_int inside, calls, over, mixed;
+};
+
+static void dawdle(void *context, const brood_progress *progress)
+{
+    struct shared *shared = context;
+    if (atomic_fetch_add(&shared->inside, 1) > 0 || (int)progress->calls != atomic_load(&shared->calls) ||
+        atomic_load(&shared->over))
+        atomic_fetch_add(&shared->mixed, 1);
+    pass_us(progress->over ? 1000 : 400000); /* until the map is over */
+    atomic_fetch_add(&shared->over, progress->over);
+    atomic_fetch_add(&shared->calls, 1);
+    atomic_fetch_sub(&shared->inside, 1);
+}
+
+static void *wait_for_it(void *arg)
+{
+    struct shared *shared = arg;
+    CHECK_EQ(brood_result_wait(shared->result, 20000), COUNT / 10);
+    return NULL;
+}
+
+/* Two threads wait for one result: they are told one after the other, and nobody after the end. */
+static void of_two_who_wait(void)
+{
+    brood_pool *pool = pool_and_numbers();
+    struct shared shared = { .result = NULL };
+    brood_task_options options = { .progress = dawdle, .context = &shared };
+    pthread_t threads[2];
+    shared.result =
+        CHECK_POINTER(brood_pool_map_async(pool, fail_some, numbers, sizeof(int), NULL, 0, COUNT, &options));
+    for (int i = 0; i < 2; i++)
+        NEED(pthread_create(&threads[i], NULL, wait_for_it, &shared) == 0);
+    for (int i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+    CHECK_EQ(atomic_load(&shared.mixed), 0);
+    CHECK_EQ(atomic_load(&shared.over), 1);
+    CHECK(atomic_load(&shared.calls) >= 2);
+    CHECK_RESULT(brood_result_destroy(shared.result), 0);
+    CHECK_RESULT(brood_pool_destroy(pool), 0);
+}
+
 /* ---- the bar ---- */
 
 static int terminal = -1;
@@ -245,6 +290,7 @@ int main(int argc, char **argv)
         { .name = "of_maps", .run = of_maps },
         { .name = "of_imap", .run = of_imap },
         { .name = "of_what_is_given_up", .run = of_what_is_given_up },
+        { .name = "of_two_who_wait", .run = of_two_who_wait },
         { .name = "bar_draws", .run = bar_draws },
         { .name = "bar_fits", .run = bar_fits },
         { .name = "bar_is_silent", .run = bar_is_silent },

@@ -131,10 +131,15 @@ static uint32_t call_later_cpu(void *result)
     return call_cpu(&later->placed);
 }
 
+/* Several threads may wait for it: one of them tells, and none once it is being collected. */
 static void map_later_tick(void *result)
 {
     struct later *later = result;
-    map_tell(&later->map, false);
+    if (pthread_mutex_trylock(&later->result.guard) != 0)
+        return;
+    if (!atomic_load(&later->result.collected))
+        map_tell(&later->map, false);
+    pthread_mutex_unlock(&later->result.guard);
 }
 
 static int collect_map(brood_result *result, int failed)
