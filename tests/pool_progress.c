@@ -127,6 +127,53 @@ static void of_what_is_given_up(void)
     CHECK_RESULT(brood_pool_destroy(pool), 0);
 }
 
+/* A result that is destroyed, not waited for, was told of too; so is its end. */
+static void of_what_is_not_asked_for(void)
+{
+    brood_pool *pool = pool_and_numbers();
+    struct noted noted = { .caller = pthread_self() };
+    brood_task_options options = { .progress = note, .context = &noted };
+    brood_result *result =
+        CHECK_POINTER(brood_pool_map_async(pool, fail_some, numbers, sizeof(int), NULL, 0, COUNT, &options));
+    CHECK_RESULT(brood_result_wait(result, 150), -ETIMEDOUT);
+    CHECK(noted.calls > 0);
+    while (brood_result_destroy(result) == -EBUSY)
+        pass_us(1000);
+    check_noted(&noted, COUNT);
+    CHECK_RESULT(brood_pool_destroy(pool), 0);
+}
+
+static int fail_slowly(const void *in, void *out)
+{
+    (void)in;
+    (void)out;
+    pass_us(1500);
+    return 1;
+}
+
+/* Long chunks, of which all fails, and which are left in the middle: none has failed that is not done. */
+static void of_what_is_cancelled(void)
+{
+    brood_pool *pool = pool_and_numbers();
+    struct noted noted = { .caller = pthread_self() };
+    brood_end ends[COUNT];
+    brood_task_options options = { .progress = note, .context = &noted, .chunk = COUNT / 2, .ends = ends };
+    brood_result *result =
+        CHECK_POINTER(brood_pool_map_async(pool, fail_slowly, numbers, sizeof(int), NULL, 0, COUNT, &options));
+    CHECK_RESULT(brood_result_wait(result, 150), -ETIMEDOUT);
+    CHECK_RESULT(brood_result_cancel(result, BROOD_FOREVER), 0);
+    CHECK_EQ(brood_result_wait(result, 20000), COUNT);
+    size_t failed = 0;
+    for (int i = 0; i < COUNT; i++)
+        failed += ends[i].how == BROOD_FAILED;
+    CHECK(failed > 0 && failed < COUNT);
+    CHECK_EQ((long long)noted.failed, (long long)failed);
+    CHECK_EQ((long long)noted.last, (long long)failed);
+    CHECK_EQ(noted.over, 1);
+    CHECK_RESULT(brood_result_destroy(result), 0);
+    CHECK_RESULT(brood_pool_destroy(pool), 0);
+}
+
 struct shared {
     brood_result *result;
     atomic_int inside, calls, over, mixed;
@@ -290,6 +337,8 @@ int main(int argc, char **argv)
         { .name = "of_maps", .run = of_maps },
         { .name = "of_imap", .run = of_imap },
         { .name = "of_what_is_given_up", .run = of_what_is_given_up },
+        { .name = "of_what_is_not_asked_for", .run = of_what_is_not_asked_for },
+        { .name = "of_what_is_cancelled", .run = of_what_is_cancelled },
         { .name = "of_two_who_wait", .run = of_two_who_wait },
         { .name = "bar_draws", .run = bar_draws },
         { .name = "bar_fits", .run = bar_fits },

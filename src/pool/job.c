@@ -342,15 +342,20 @@ size_t job_progress(const struct job *job)
     size_t done = 0;
     for (size_t chunk = 0; chunk < job->chunks; chunk++) {
         uint64_t word = atomic_load_explicit(&job->words[chunk], memory_order_relaxed);
-        if (word >> OWNER_SHIFT == JOB_CHUNK_DONE)
-            done += chunk_end(job, chunk) - chunk * job->chunk;
+        bool over = word >> OWNER_SHIFT == JOB_CHUNK_DONE;
+        done += over ? chunk_end(job, chunk) - chunk * job->chunk : word & OFFSET_MASK;
     }
     return done;
 }
 
-size_t job_failed(const struct job *job)
+size_t job_failed(const struct job *job, bool exactly)
 {
-    return atomic_load_explicit(&job->failed, memory_order_relaxed);
+    if (!exactly)
+        return atomic_load_explicit(&job->failed, memory_order_relaxed);
+    size_t failed = 0;
+    for (size_t item = 0; item < job->count; item++)
+        failed += atomic_load_explicit(&job->fates[item], memory_order_relaxed) != 0;
+    return failed;
 }
 
 bool job_is_timed(const struct job *job)

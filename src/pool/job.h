@@ -125,8 +125,9 @@ bool job_is_timed(const struct job *job);
 /* Items that nobody has begun, about. */
 size_t job_waiting(const struct job *job);
 
-/* Items that have ended so far, about; and those of them that did not return 0. */
+/* Items that have ended so far, but those of the part of a chunk that a worker is at; and items that did not return 0,
+ * those too: about, or counted one by one. */
 size_t job_progress(const struct job *job);
-size_t job_failed(const struct job *job);
+size_t job_failed(const struct job *job, bool exactly);
 
 #endif

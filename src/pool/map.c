@@ -347,8 +347,10 @@ void map_ask(struct map *map, unsigned seat)
 void map_tell(struct map *map, bool over)
 {
     const struct job *job = map->job;
-    if (progress_is_due(&map->progress, over))
-        progress_tell(&map->progress, job ? job_progress(job) : 0, map->count, job ? job_failed(job) : 0, over);
+    if (!progress_is_due(&map->progress, over))
+        return;
+    size_t failed = job ? job_failed(job, over) : 0, done = job ? job_progress(job) : 0;
+    progress_tell(&map->progress, done, map->count, failed, over);
 }
 
 /* ---- what it left ---- */
@@ -508,6 +510,7 @@ int map_end(struct map *map, int failed)
 
 void map_forget(struct map *map)
 {
+    map_tell(map, true);
     if (!map->job)
         return;
     pool_withdraw(map->pool, &map->job->work);
