@@ -2,8 +2,10 @@
 #include "harness.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -68,6 +70,79 @@ static void map_is_counted(void)
         CHECK(slow[i].wall_us <= slow[i - 1].wall_us);
     CHECK_EQ(brood_pool_slowest(pool, slow, 1), 1);
     CHECK_EQ(brood_pool_slowest(pool, slow, 0), 0);
+    CHECK_RESULT(brood_pool_destroy(pool), 0);
+}
+
+#define FAILING 10
+
+static int fail_printing(const void *in, void *out)
+{
+    atomic_int *page = harness_page(); /* how many were begun, and: go on */
+    (void)in;
+    (void)out;
+    if (atomic_fetch_add(&page[0], 1) + 1 == FAILING / 2)
+        CHECK(wait_word(&page[1], 1, 15000));
+    printf("%s", "so");
+    return 1;
+}
+
+/* A pipe that is full, as standard output of the workers that are started while it is. */
+static void fill_pipe(int ends[2])
+{
+    char bytes[4096] = { 0 };
+    NEED(pipe(ends) == 0);
+    fcntl(ends[1], F_SETFL, O_NONBLOCK);
+    while (write(ends[1], bytes, sizeof bytes) > 0)
+        continue;
+    fcntl(ends[1], F_SETFL, 0);
+}
+
+static bool is_replaced(void *pool)
+{
+    brood_pool_stats stats;
+    return brood_pool_stat(pool, &stats) == 0 && stats.restarts == 1;
+}
+
+static bool waits_for_pipe(void *worker)
+{
+    char path[32], where[64] = "";
+    snprintf(path, sizeof path, "/proc/%d/wchan", *(int *)worker);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return false;
+    size_t got = fread(where, 1, sizeof where - 1, file);
+    fclose(file);
+    return got > 0 && strstr(where, "pipe_write") != NULL;
+}
+
+/* A worker is killed when it has stopped in the middle of a chunk, in which all failed, and has not given it back. */
+static void stopped_is_counted(void)
+{
+    atomic_int *page = harness_page();
+    int ends[2], before = dup(STDOUT_FILENO);
+    brood_pool_stats stats;
+    fill_pipe(ends);
+    fflush(stdout);
+    dup2(ends[1], STDOUT_FILENO);
+    brood_pool *pool = CHECK_POINTER(brood_pool_create(1, &(brood_pool_options){ .start = BROOD_FORK }));
+    brood_task_options options = { .chunk = FAILING };
+    brood_result *result =
+        CHECK_POINTER(brood_pool_map_async(pool, fail_printing, NULL, 0, NULL, 0, FAILING, &options));
+    bool begun = wait_word(&page[0], FAILING / 2, 5000);
+    dup2(before, STDOUT_FILENO);
+    CHECK(begun);
+    CHECK_RESULT(brood_result_cancel(result, BROOD_FOREVER), 0);
+    atomic_store(&page[1], 1);
+    int worker = brood_pool_worker(pool, 0);
+    if (!wait_until(waits_for_pipe, &worker, 5000))
+        harness_skip("it is not told what a process waits for");
+    kill(worker, SIGKILL);
+    CHECK_EQ(brood_result_wait(result, 20000), FAILING);
+    CHECK(wait_until(is_replaced, pool, 5000));
+    CHECK_RESULT(brood_pool_stat(pool, &stats), 0);
+    CHECK_EQ((long long)stats.ended[BROOD_RETURNED], 0);
+    CHECK_EQ((long long)stats.ended[BROOD_FAILED], FAILING / 2);
+    CHECK_RESULT(brood_result_destroy(result), 0);
     CHECK_RESULT(brood_pool_destroy(pool), 0);
 }
 
@@ -188,6 +263,7 @@ int main(int argc, char **argv)
     static const struct test_case cases[] = {
         { .name = "map_is_counted", .run = map_is_counted },
         { .name = "calls_are_counted", .run = calls_are_counted },
+        { .name = "stopped_is_counted", .run = stopped_is_counted },
         { .name = "timed_by_option", .run = timed_by_option },
         { .name = "queued_and_running", .run = queued_and_running },
         { .name = "wrong_arguments", .run = wrong_arguments },

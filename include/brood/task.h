@@ -56,8 +56,8 @@ typedef struct brood_task_options {
     int retries;
     brood_end *ends; /* one an item, filled for all items, but by imap; NULL: not wanted */
     /* How far it has come: called inside the calls that wait (brood_pool_map, brood_result_wait, brood_result_next), by
-     * their thread, at most every 100 ms, and once at the end, also where that is brood_result_destroy. It must not call
-     * into the same pool. NULL: none; brood_progress_bar: a bar on the terminal (brood/progress.h). */
+     * their thread, at most every 100 ms, and once at the end, also where that is brood_result_destroy. It must not
+     * call into the same pool. NULL: none; brood_progress_bar: a bar on the terminal (brood/progress.h). */
     brood_progress_teller *progress;
     void *context; /* for progress, and for done */
     size_t expect; /* imap: how many items there will be, for progress alone; 0: not known until they have been read */

@@ -106,6 +106,8 @@ bool job_claim(struct job *job, struct worker *worker, uint64_t *begin, uint64_t
                 continue;
             atomic_store_explicit(&worker->item, 0, memory_order_relaxed);
             atomic_store_explicit(&worker->chunk, chunk, memory_order_relaxed);
+            atomic_store_explicit(&worker->tally.counted, chunk * job->chunk + (word & OFFSET_MASK),
+                                  memory_order_relaxed);
             atomic_signal_fence(
                 memory_order_seq_cst); /* the keeper reads these as a death in program order left them */
             /* Acquire: pairs with the release in job_settle, so that what a dead worker's record says was read before
@@ -263,10 +265,8 @@ static uint64_t settle_item(struct job *job, struct worker *worker, uint64_t ite
 {
     const brood_end *recorded;
     int deaths = deaths_of(job, item, how->pid, &recorded);
-    if (atomic_load(&job->fates[item])) { /* it had failed for good, and its worker died before it went on */
-        tally_add(&worker->tally.ended[BROOD_RETURNED], 1); /* from which tally_chunk took it off, as one too many */
+    if (atomic_load(&job->fates[item])) /* it had failed for good, and its worker died before it went on */
         return item + 1;
-    }
     if (!recorded) {
         brood_end end = *how;
         end.wall_us = end.cpu_us = end.peak_bytes = 0; /* the worker's, of all that it ran */
@@ -305,7 +305,9 @@ void job_settle(struct job *job, struct worker *worker, const brood_end *how)
         uint64_t begin = chunk * job->chunk, end = chunk_end(job, chunk), next = begin + (word & OFFSET_MASK);
         uint64_t item = atomic_load(&worker->item);
         uint64_t over = item == end + 1 ? end : item > next && item <= end ? item - 1 : next;
-        tally_chunk(&worker->tally, over - next);
+        if (over == item - 1 && over < end && atomic_load(&job->fates[over]))
+            over = item; /* see settle_item */
+        tally_chunk(&worker->tally, over);
         if (item == end + 1)
             next = end;
         else if (item > next && item <= end)

@@ -25,7 +25,8 @@ struct slow {
 
 struct tally {
     _Atomic uint64_t ended[TALLY_HOWS];
-    _Atomic uint64_t failed_here; /* of `ended`, BROOD_FAILED: in the chunk that it is at, which is not counted yet */
+    _Atomic uint64_t counted;     /* the items of the chunk that it is at are, up to this one; said before it has it */
+    _Atomic uint64_t failed_here; /* of `ended`, BROOD_FAILED: of those from there on */
     _Atomic uint64_t retried, starts;
     _Atomic int64_t busy, lived; /* ns, of what is over; `lived`: of those who had the place before */
     _Atomic int64_t born, since; /* os/clock.h: of this one, and when it began what it is at; 0: it is at nothing */
@@ -54,12 +55,15 @@ static inline void tally_stop(struct tally *tally, int64_t now)
         atomic_store_explicit(&tally->busy, busy + now - since, memory_order_relaxed);
 }
 
-/* So many items of a chunk have been run to their end, those that failed among them. */
-static inline void tally_chunk(struct tally *tally, uint64_t items)
+/* Items of the chunk have been run to their end, up to that one, those that failed among them. While the chunk is still
+ * the worker's: of what was not counted when it dies the keeper knows. */
+static inline void tally_chunk(struct tally *tally, uint64_t item)
 {
+    uint64_t items = item - atomic_load_explicit(&tally->counted, memory_order_relaxed);
     uint64_t failed = atomic_load_explicit(&tally->failed_here, memory_order_relaxed);
+    atomic_store_explicit(&tally->counted, item, memory_order_relaxed);
     atomic_store_explicit(&tally->failed_here, 0, memory_order_relaxed);
-    tally_add(&tally->ended[BROOD_RETURNED], items - failed);
+    tally_add(&tally->ended[BROOD_RETURNED], items > failed ? items - failed : 0);
 }
 
 void tally_keep_slow(struct tally *tally, const struct slow *slow);

@@ -253,6 +253,7 @@ static bool work_on_map(struct brood_pool *pool, struct worker *worker, struct j
         uint64_t item = run_items(job, worker, task, begin, most, end);
         if (__fpending(stdout))
             fflush(stdout); /* what a task prints is out before the map returns */
+        tally_chunk(&worker->tally, item);
         if (item < end) {
             job_leave_chunk(job, worker, item);
             pool_offer(pool); /* to those who found nothing to claim; what is left here may take its time to leave */
@@ -260,7 +261,6 @@ static bool work_on_map(struct brood_pool *pool, struct worker *worker, struct j
             job_chunk_done(job, worker);
         }
         atomic_store_explicit(&worker->served, true, memory_order_relaxed);
-        tally_chunk(&worker->tally, item - begin);
         worked = true;
         follow_keeper(worker);
         spend(pool, item - begin);
