@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -172,12 +173,91 @@ static void death_inside(void)
     end_pool(pool);
 }
 
+static int reply_or_die(const void *in, void *out)
+{
+    (void)in;
+    (void)out;
+    CHECK(brood_task_reply(100) != NULL);
+    if (brood_task_index() == 1)
+        raise(SIGKILL);
+    return 0;
+}
+
+static int ask_for_replies(const void *in, void *out)
+{
+    const struct depth *depth = in;
+    brood_block replies[2];
+    (void)out;
+    if (depth->left > 0) {
+        struct depth less = { depth->pool, depth->left - 1 };
+        return brood_pool_apply(depth->pool, ask_for_replies, &less, sizeof less, &replies[0], BROOD_BLOCKS, NULL);
+    }
+    brood_pool_map(depth->pool, reply_or_die, NULL, 0, &replies[1], BROOD_BLOCKS, 1, NULL);
+    brood_free(replies[1].data);
+    if (brood_pool_map(depth->pool, reply_or_die, NULL, 0, replies, BROOD_BLOCKS, 2, NULL) != 0)
+        return 1;
+    return 0;
+}
+
+/* What a task replies is gone with its worker, at any depth; what had been handed out is the task's that asked. */
+static void death_with_a_reply(void)
+{
+    brood_pool *pool = CHECK_POINTER(brood_pool_create(1, NULL));
+    brood_heap_stats before = { 0 }, after = { 0 };
+    struct depth depth = { pool, 2 };
+    CHECK_EQ(brood_pool_apply(pool, ask_for_replies, &depth, sizeof depth, NULL, 0, NULL), 1);
+    CHECK_RESULT(brood_heap_stat(&before), 0);
+    for (int i = 0; i < 5; i++)
+        CHECK_EQ(brood_pool_apply(pool, ask_for_replies, &depth, sizeof depth, NULL, 0, NULL), 1);
+    CHECK_RESULT(brood_heap_stat(&after), 0);
+    CHECK_EQ((long long)(after.blocks - before.blocks), 5); /* the reply of item 0, each time */
+    end_pool(pool);
+}
+
+static int reply_and_stay(const void *in, void *out)
+{
+    (void)in;
+    (void)out;
+    CHECK(brood_task_reply(100) != NULL);
+    atomic_store((atomic_int *)harness_page(), 1);
+    pass_us(60000000);
+    return 0;
+}
+
+static int ask_who_stays(const void *in, void *out)
+{
+    const struct depth *depth = in;
+    brood_block reply;
+    (void)out;
+    return brood_pool_map(depth->pool, reply_and_stay, NULL, 0, &reply, BROOD_BLOCKS, 1, NULL);
+}
+
+/* The same where the pool is ended meanwhile. */
+static void end_with_a_reply(void)
+{
+    brood_heap_stats before = { 0 }, after = { 0 };
+    CHECK_RESULT(brood_pool_destroy(brood_pool_create(1, NULL)), 0);
+    CHECK_RESULT(brood_heap_stat(&before), 0);
+    brood_pool *pool = CHECK_POINTER(brood_pool_create(1, NULL));
+    struct depth depth = { pool, 0 };
+    brood_result *result =
+        CHECK_POINTER(brood_pool_apply_async(pool, ask_who_stays, &depth, sizeof depth, NULL, 0, NULL));
+    CHECK(wait_word((atomic_int *)harness_page(), 1, 5000));
+    CHECK_RESULT(brood_pool_terminate(pool), 0);
+    end_pool(pool);
+    CHECK_RESULT(brood_result_destroy(result), 0);
+    CHECK_RESULT(brood_heap_stat(&after), 0);
+    CHECK_EQ((long long)after.blocks, (long long)before.blocks);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
         { .name = "deep", .run = deep, .deadline_s = 60 },
         { .name = "what_it_is_told", .run = what_it_is_told },
         { .name = "death_inside", .run = death_inside },
+        { .name = "death_with_a_reply", .run = death_with_a_reply },
+        { .name = "end_with_a_reply", .run = end_with_a_reply },
         { .name = NULL },
     };
     return harness_main(argc, argv, cases);

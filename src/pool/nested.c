@@ -26,14 +26,55 @@ bool task_is_of(const struct brood_pool *pool)
 /* Where results are made, of which those of failed items are not to be seen. */
 struct scratch {
     void *out;          /* NULL: they are made in place */
-    brood_block *reply; /* in the region; NULL: they are no blocks */
+    brood_block *reply; /* of the innermost nest; NULL: they are no blocks */
 };
+
+/* A nest is in the chain, or is `spare`, or for a moment both: whoever finds both ends what was begun. */
+static bool push_nest(struct worker *worker)
+{
+    struct nest *nest = heap_take_into((void **)&worker->spare, sizeof *nest);
+    if (!nest)
+        return false;
+    heap_label(nest, "reply of a task");
+    nest->outer = worker->nest;
+    atomic_signal_fence(memory_order_seq_cst); /* the keeper reads these as a death in program order left them */
+    worker->nest = nest;
+    atomic_signal_fence(memory_order_seq_cst);
+    worker->spare = NULL;
+    return true;
+}
+
+static void give_spare(struct worker *worker)
+{
+    struct nest *nest = worker->spare;
+    if (nest->reply.data)
+        heap_give(nest->reply.data, &nest->reply.data);
+    heap_give(nest, (void **)&worker->spare);
+}
+
+static void pop_nest(struct worker *worker)
+{
+    worker->spare = worker->nest;
+    atomic_signal_fence(memory_order_seq_cst);
+    worker->nest = worker->nest->outer;
+    give_spare(worker);
+}
+
+void task_settle_nests(struct worker *worker)
+{
+    if (worker->spare == worker->nest)
+        worker->spare = NULL;
+    else if (worker->spare)
+        give_spare(worker);
+    while (worker->nest)
+        pop_nest(worker);
+}
 
 static int make_scratch(const struct map *map, const char *call, struct scratch *scratch)
 {
     *scratch = (struct scratch){ 0 };
     if (map->out_size == BROOD_BLOCKS)
-        scratch->reply = heap_take(sizeof *scratch->reply, true);
+        scratch->reply = push_nest(worker_here) ? &worker_here->nest->reply : NULL;
     else if (map->out_size && !region_holds(map->out, map->count * map->out_size))
         scratch->out = malloc(map->out_size);
     else
@@ -45,7 +86,7 @@ static void free_scratch(const struct scratch *scratch)
 {
     free(scratch->out);
     if (scratch->reply)
-        heap_give(scratch->reply, NULL);
+        pop_nest(worker_here);
 }
 
 /* What the item's task is handed to write to. */
@@ -62,11 +103,13 @@ static void hand_over(const struct map *map, const struct scratch *scratch, size
         memcpy((char *)map->out + item * map->out_size, scratch->out, map->out_size);
     if (!scratch->reply)
         return;
-    if (returned)
-        ((brood_block *)map->out)[item] = *scratch->reply;
-    else if (scratch->reply->data)
-        heap_give(scratch->reply->data, NULL);
+    brood_block block = *scratch->reply;
+    if (!returned && block.data)
+        heap_give(block.data, &scratch->reply->data);
     *scratch->reply = (brood_block){ 0 };
+    atomic_signal_fence(memory_order_seq_cst); /* the keeper gives back nothing that has been handed out */
+    if (returned)
+        ((brood_block *)map->out)[item] = block;
 }
 
 /* The item's end, and what its task said of it; the note is empty before and after. */

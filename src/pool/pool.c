@@ -8,6 +8,7 @@
 #include "pool/call.h"
 #include "pool/owner.h"
 #include "pool/result.h"
+#include "pool/task.h"
 #include "process/process.h"
 #include "process/start.h"
 #include "region/heap.h"
@@ -48,6 +49,7 @@ void pool_tell_callers(struct brood_pool *pool)
 void work_settle(struct worker *worker, const brood_end *how)
 {
     struct work *work = atomic_load(&worker->work);
+    task_settle_nests(worker); /* before its caller is told */
     if (work && work->kind == WORK_MAP)
         job_settle((struct job *)(void *)work, worker, how);
     else if (work)
@@ -237,6 +239,8 @@ static void discard(struct brood_pool *pool)
         next = atomic_load(&rack->next);
         heap_give(rack, NULL);
     }
+    for (uint32_t i = 0; i < pool->count; i++)
+        task_settle_nests(pool_worker(pool, i)); /* of those who were ended with the pool */
     for (size_t i = 0; i < sizeof pool->crews / sizeof *pool->crews; i++)
         if (pool->crews[i])
             heap_give(pool->crews[i], NULL);

@@ -38,8 +38,9 @@ struct worker {
     _Atomic bool ready;      /* the pool's `begin` has returned 0 in it */
     _Atomic int32_t verdict; /* a brood_how: why the keeper killed it; 0: it did not */
     struct turn turn;
-    _Atomic uint32_t cpu;   /* where it was last seen, + 1: wait/spin.h */
-    struct failure *report; /* a record that it was about to hand in */
+    _Atomic uint32_t cpu;      /* where it was last seen, + 1: wait/spin.h */
+    struct failure *report;    /* a record that it was about to hand in */
+    struct nest *nest, *spare; /* pool/task.h: of the innermost call of its task's own; and one that comes or goes */
     struct brood_pool *pool;
     struct end_note note; /* what its task says by brood_fail */
     struct tally tally;   /* of the place, whoever has it */
