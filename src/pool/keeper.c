@@ -181,8 +181,7 @@ static void start_missing(struct keeper *keeper)
     struct brood_pool *pool = keeper->pool;
     uint32_t alive = 0, wanted = atomic_load(&pool->wanted);
     int failed = 0;
-    if (!take_places(keeper))
-        keeper->retry = clock_now() + KEEPER_RETRY;
+    bool has_all = take_places(keeper);
     if (atomic_load(&pool->broken) || (keeper->retry && clock_now() < keeper->retry))
         return;
     keeper->retry = 0;
@@ -192,7 +191,7 @@ static void start_missing(struct keeper *keeper)
         alive += keeper->processes[i] != NULL;
     }
     keeper->failures = failed ? keeper->failures + 1 : 0;
-    if (failed || keeper->unserved >= KEEPER_TRIES)
+    if (failed || !has_all || keeper->unserved >= KEEPER_TRIES)
         keeper->retry = clock_now() + KEEPER_RETRY;
     if (!failed && keeper->unserved >= KEEPER_UNSERVED * (int)wanted)
         failed = -ECHILD;
