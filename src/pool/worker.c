@@ -77,10 +77,11 @@ static uint64_t left_here = UINT64_MAX;
 
 static bool spent_here; /* it has, or has more memory than it may keep */
 
-/* The pool has become smaller, and has no place for it any more. */
+/* The pool has become smaller, and has no place for it any more. Sequentially consistent: it is looked at behind the bell
+ * that who made it so has rung. */
 static bool is_too_many(const struct worker *worker)
 {
-    return worker->index >= atomic_load_explicit(&worker->pool->wanted, memory_order_relaxed);
+    return worker->index >= atomic_load(&worker->pool->wanted);
 }
 
 static int64_t looked_here; /* when it last looked how much that is */
@@ -222,9 +223,10 @@ static void follow_keeper(const struct worker *worker)
         kill(getpid(), SIGKILL);
 }
 
+/* Sequentially consistent: as is_too_many. */
 static bool is_closing(const struct brood_pool *pool)
 {
-    return atomic_load_explicit(&pool->closing, memory_order_relaxed);
+    return atomic_load(&pool->closing);
 }
 
 /* Until there is no chunk to claim, or other work has come. True: there was something to do. */
