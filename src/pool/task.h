@@ -29,8 +29,8 @@ bool task_is_of(const struct brood_pool *pool);
 /* Runs such a call's items here. What the call returns. */
 int task_run_nested(struct map *map, const char *call, brood_task *task);
 
-/* Where a block that an item of such a call replies stands until the item has returned: itself a block of the region, in
- * a chain from the worker's record. By the worker; by the keeper for a dead one. */
+/* Where a block that an item of such a call replies stands until the item has returned: itself a block of the region,
+ * in a chain from the worker's record. By the worker; by the keeper for a dead one. */
 struct nest {
     brood_block reply;
     struct nest *outer;

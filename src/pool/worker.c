@@ -77,8 +77,8 @@ static uint64_t left_here = UINT64_MAX;
 
 static bool spent_here; /* it has, or has more memory than it may keep */
 
-/* The pool has become smaller, and has no place for it any more. Sequentially consistent: it is looked at behind the bell
- * that who made it so has rung. */
+/* The pool has become smaller, and has no place for it any more. Sequentially consistent: it is looked at behind the
+ * bell that who made it so has rung. */
 static bool is_too_many(const struct worker *worker)
 {
     return worker->index >= atomic_load(&worker->pool->wanted);
