@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 enum { MOST = 1024 };
@@ -279,6 +280,25 @@ static void pinned(void)
     }
 }
 
+static int say_one(const void *in, void *out)
+{
+    (void)in;
+    *(int *)out = 1;
+    return 0;
+}
+
+/* Where nobody may choose its processor the workers run on any. */
+static void pinned_nowhere(void)
+{
+    int ones[10] = { 0 };
+    if (refuse_call(SYS_sched_setaffinity, EPERM) != 0)
+        harness_skip("no filters here");
+    brood_pool *pool = CHECK_POINTER(brood_pool_create(2, &(brood_pool_options){ .pinned = true }));
+    CHECK_RESULT(brood_pool_map(pool, say_one, NULL, 0, ones, sizeof *ones, 10, NULL), 0);
+    CHECK_EQ(ones[9], 1);
+    end_pool(pool);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
@@ -292,6 +312,7 @@ int main(int argc, char **argv)
         { .name = "broken_pool", .run = broken_pool },
         { .name = "no_room", .run = no_room, .no_init = true },
         { .name = "pinned", .run = pinned },
+        { .name = "pinned_nowhere", .run = pinned_nowhere },
         { .name = NULL },
     };
     return harness_main(argc, argv, cases);

@@ -170,6 +170,11 @@ static int start_worker(struct keeper *keeper, uint32_t index)
         options.cpu_count = 1;
     }
     keeper->processes[index] = process_start(worker_main, worker, 0, &options, HANDLE_INTERNAL);
+    if (!keeper->processes[index] && cpu >= 0) { /* it may be just that which cannot be had */
+        options.cpus = NULL;
+        options.cpu_count = 0;
+        keeper->processes[index] = process_start(worker_main, worker, 0, &options, HANDLE_INTERNAL);
+    }
     if (!keeper->processes[index])
         return -errno;
     atomic_store(&worker->pid, brood_process_pid(keeper->processes[index]));
