@@ -202,15 +202,18 @@ static int ask_for_replies(const void *in, void *out)
 /* What a task replies is gone with its worker, at any depth; what had been handed out is the task's that asked. */
 static void death_with_a_reply(void)
 {
+    enum { ROUNDS = 20 };
     brood_pool *pool = CHECK_POINTER(brood_pool_create(1, NULL));
     brood_heap_stats before = { 0 }, after = { 0 };
     struct depth depth = { pool, 2 };
     CHECK_EQ(brood_pool_apply(pool, ask_for_replies, &depth, sizeof depth, NULL, 0, NULL), 1);
     CHECK_RESULT(brood_heap_stat(&before), 0);
-    for (int i = 0; i < 5; i++)
+    for (int i = 0; i < ROUNDS; i++)
         CHECK_EQ(brood_pool_apply(pool, ask_for_replies, &depth, sizeof depth, NULL, 0, NULL), 1);
     CHECK_RESULT(brood_heap_stat(&after), 0);
-    CHECK_EQ((long long)(after.blocks - before.blocks), 5); /* the reply of item 0, each time */
+    /* The reply of item 0, each time; and some that come and go as a worker is replaced. */
+    long long more = (long long)after.blocks - (long long)before.blocks;
+    CHECK(more >= ROUNDS - 4 && more <= ROUNDS + 4);
     end_pool(pool);
 }
 
