@@ -11,7 +11,9 @@
  *
  * What workers see: forked ones have the program's memory as it was when the pool was created (or its keeper replaced),
  * spawned ones start afresh. So what tasks are to share, and all that items point to, must lie in the region. A worker
- * lives on after a task: what that leaves behind (a lock it holds, an open file) stays with the worker.
+ * lives on after a task: what that leaves behind (a lock it holds, an open file) stays with the worker. The copy of a
+ * worker that a task makes by fork ends when it comes back from the task; a worker that a task makes another program of
+ * (exec) counts as one that died, and that program is killed within a second.
  *
  * A pool belongs to the process that created it: calls from another are EPERM. Its threads may share it; their calls
  * are served side by side. A task may create a pool of its own; and it may call brood_pool_map and brood_pool_apply of

@@ -285,8 +285,13 @@ static void reap_workers(struct keeper *keeper)
     bool settled = false;
     for (uint32_t i = 0; i < keeper->count; i++) {
         brood_end end;
-        if (!keeper->processes[i] || !process_await(keeper->processes[i], &end, 0))
+        if (!keeper->processes[i])
             continue;
+        if (!process_await(keeper->processes[i], &end, 0)) {
+            if (process_is_marked(keeper->processes[i])) /* by a task that has made another program of it, say */
+                process_signal(keeper->processes[i], SIGKILL);
+            continue;
+        }
         bool left = end.how == BROOD_RETURNED; /* spent, or one too many */
         keeper->unserved = left || had_begun(pool_worker(pool, i)) ? 0 : keeper->unserved + 1;
         bool unfit = is_unfit(pool_worker(pool, i), &end);

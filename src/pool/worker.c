@@ -6,6 +6,7 @@
 #include "os/clock.h"
 #include "os/cpu.h"
 #include "os/proc.h"
+#include "os/wiped.h"
 #include "pool/function.h"
 #include "pool/pool.h"
 #include "pool/task.h"
@@ -39,6 +40,7 @@ struct pick {
 };
 
 static pid_t keeper_here; /* the one that started this worker */
+static pid_t pid_here;    /* the worker's, also in a copy of it that a task has made */
 
 /* The function of that name in this process, or NULL with *failed = -errno. */
 static brood_task *task_of(const struct module_function *name, int *failed)
@@ -49,6 +51,16 @@ static brood_task *task_of(const struct module_function *name, int *failed)
     if (*failed == 0)
         memcpy(&task, &address, sizeof task);
     return task;
+}
+
+/* A task may fork and come back twice: the copy is no worker, and ends before it touches what is one's. A fork has wiped
+ * what the process knows of itself. */
+static int run_task(brood_task *task, const void *in, void *out)
+{
+    int code = task(in, out);
+    if (atomic_load_explicit(&wiped->process, memory_order_relaxed) != pid_here)
+        _exit(0);
+    return code;
 }
 
 /* ---- turns ---- */
@@ -132,13 +144,13 @@ static int run_noting(struct job *job, brood_task *task, uint64_t item, const vo
     struct worker *worker = worker_here;
     int32_t pid = atomic_load_explicit(&worker->pid, memory_order_relaxed);
     if (!job_is_timed(job))
-        return task(in, out);
+        return run_task(task, in, out);
     if (!job->limited)
         atomic_store_explicit(&worker->turn.began, clock_now(), memory_order_relaxed);
     int64_t began = atomic_load_explicit(&worker->turn.began, memory_order_relaxed);
     if (job->pids)
         atomic_store_explicit(&job->pids[item], pid, memory_order_relaxed);
-    int code = task(in, out);
+    int code = run_task(task, in, out);
     int64_t wall = clock_now() - began, wall_us = wall / 1000;
     if (job->walls)
         atomic_store_explicit(&job->walls[item], wall_us < INT32_MAX ? (int32_t)wall_us : INT32_MAX,
@@ -198,7 +210,7 @@ static uint64_t run_items(struct job *job, struct worker *worker, brood_task *ta
             atomic_store_explicit(&worker->item, item, memory_order_release); /* it is in none again */
             break;
         }
-        int code = noting ? run_noting(job, task, item, in, out) : task(in, out);
+        int code = noting ? run_noting(job, task, item, in, out) : run_task(task, in, out);
         if (code != 0 || worker->note.why[0])
             report(job, worker, item, code);
         if (job->limited)
@@ -293,7 +305,7 @@ static void run_call(struct worker *worker, struct call *call)
     task_here.call = call;
     task_here.size = call->in_size;
     task_here.reply = call->replies ? &call->reply : NULL;
-    int code = task && wanted ? task(call->in, call->out) : failed;
+    int code = task && wanted ? run_task(task, call->in, call->out) : failed;
     memset(&task_here, 0, sizeof task_here);
     if (__fpending(stdout))
         fflush(stdout);
@@ -532,7 +544,8 @@ int worker_main(void *arg)
     child_offer_to_oom_killer();
     atomic_store(&worker->served, false);
     worker->slot = table_self("worker");
-    atomic_store(&worker->pid, getpid());
+    pid_here = getpid();
+    atomic_store(&worker->pid, pid_here);
     worker_here = worker;
     memset(&task_here, 0, sizeof task_here); /* this pool may be a task's, forked with it */
     keeper_here = (pid_t)(uint32_t)atomic_load(&slot_of(worker->slot)->claim);

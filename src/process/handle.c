@@ -333,6 +333,12 @@ bool process_await(brood_process *process, brood_end *end, int64_t deadline)
     return ended;
 }
 
+bool process_is_marked(const brood_process *process)
+{
+    const struct slot *slot = slot_of(process->id);
+    return (atomic_load(&slot->life.word) & FUTEX_OWNER_DIED) && slot_is(slot, process->id);
+}
+
 int process_signal(brood_process *process, int signal)
 {
     if (process->kind == HANDLE_SELF)

@@ -100,6 +100,10 @@ struct obituary *handle_obituary(brood_process *process);
 /* As brood_process_signal, without a sentence. */
 int process_signal(brood_process *process, int signal);
 
+/* Whether the kernel has marked the end of its first thread. The process may run on: as another program, after exec, or
+ * by its other threads. */
+bool process_is_marked(const brood_process *process);
+
 /* Its pidfd, to poll with others; -1 where there is none, or the program closed it. The handle's. */
 int process_descriptor(brood_process *process);
 
