@@ -117,7 +117,7 @@ double pool_open_4_brood(void)
             brood_pool_destroy(pool) < 0)
             return trouble("a pool: %s", brood_error());
     }
-    return (double)(clock_ns() - began) / POOLS / NS_PER_US / 1000;
+    return (double)(clock_ns() - began) / POOLS / NS_PER_MS;
 }
 
 double pool_open_4_limit(void)
@@ -135,5 +135,5 @@ double pool_open_4_limit(void)
         for (int j = 0; j < OPEN_WORKERS; j++)
             waitpid(pids[j], NULL, 0);
     }
-    return (double)(clock_ns() - began) / POOLS / NS_PER_US / 1000;
+    return (double)(clock_ns() - began) / POOLS / NS_PER_MS;
 }

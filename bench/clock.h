@@ -8,6 +8,7 @@
 #include <time.h>
 
 #define NS_PER_US 1000.0
+#define NS_PER_MS 1000000.0
 #define NS_PER_S 1000000000ULL
 
 static inline uint64_t clock_ns(void)

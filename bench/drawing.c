@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 /* In pixels. */
 #define WIDTH 1000
@@ -21,6 +22,12 @@
 static const char *const brood_colour = "#1b6ca8";
 static const char *const limit_colour = "#8a8f98";
 static const char *const peer_colours[PEER_COUNT] = { "#e0a030", "#7fb069", "#b07aa1" };
+
+/* Memory is not on the axis of time. */
+static bool is_drawn(const struct outcome *outcome)
+{
+    return outcome_ns(outcome, 1) > 0;
+}
 
 static int bars_of(const struct outcome *outcome)
 {
@@ -63,7 +70,7 @@ static void write_bar(FILE *file, double y, const struct outcome *outcome, doubl
     char text[96];
     fprintf(file, "<rect x=\"%d\" y=\"%.1f\" width=\"%.1f\" height=\"%d\" fill=\"%s\"/>\n", LEFT, y,
             end - LEFT > 1 ? end - LEFT : 1, BAR - 3, colour);
-    const char *unit = outcome_ns(outcome, 1) > 1 ? "µs" : "ns";
+    const char *unit = strcmp(outcome->figure->unit, "us") == 0 ? "µs" : outcome->figure->unit;
     snprintf(text, sizeof text, value < 100 ? "%s %.1f %s" : "%s %.0f %s", name, value, unit);
     write_text(file, LEFT - MARGIN, y + BAR - 5, "end", text);
 }
@@ -101,7 +108,7 @@ int drawing_write(const char *path, const struct outcome *outcomes, size_t count
         return -1;
     int height = TOP + BOTTOM;
     for (size_t i = 0; i < count; i++)
-        height += bars_of(&outcomes[i]) * BAR + GAP;
+        height += is_drawn(&outcomes[i]) ? bars_of(&outcomes[i]) * BAR + GAP : 0;
     fprintf(file, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\"", WIDTH,
             height, WIDTH, height);
     fprintf(file, " font-family=\"sans-serif\" font-size=\"12\" fill=\"#222222\">\n");
@@ -115,7 +122,7 @@ int drawing_write(const char *path, const struct outcome *outcomes, size_t count
     write_axis(file, height);
     double y = TOP + 4;
     for (size_t i = 0; i < count; i++)
-        y = write_group(file, y, &outcomes[i]);
+        y = is_drawn(&outcomes[i]) ? write_group(file, y, &outcomes[i]) : y;
     fprintf(file, "</svg>\n");
     int failed = ferror(file);
     return fclose(file) || failed ? -1 : 0;

@@ -15,14 +15,14 @@ typedef double measure(void);
 
 struct figure {
     const char *name;
-    const char *unit; /* "ns", "us", or "msg/s" */
+    const char *unit; /* "ns", "us", "ms", "msg/s", or "KiB" */
     const char *what;
     measure *brood;
     measure *limit;         /* NULL: the limit is a peer's figure, or there is none */
     const char *limit_peer; /* the peer whose figure is the limit; NULL: none is */
     const char *limit_is;   /* for a reader; NULL: no limit */
-    double goal_ratio;      /* goal: at most so many times the limit; 0: `goal` says it */
-    double goal;            /* goal, in `unit` */
+    double goal_ratio;      /* goal: at most so many times the limit, and */
+    double goal;            /* so much more, in `unit`; without a ratio that alone */
     bool worst;             /* the largest of all samples is the figure, not their median */
     bool rate;              /* higher is better: the goal is at least so much */
 };
@@ -72,6 +72,9 @@ measure pool_balance_brood, pool_balance_limit;
 measure pool_apply_brood, pool_apply_limit;
 measure pool_apply_async_brood;
 measure pool_open_4_brood, pool_open_4_limit;
+measure pool_map_100m_brood;
+measure imap_backed_brood, imap_backed_limit;
+measure worker_idle_brood, worker_idle_limit;
 
 /* The argument with which main ends at once, before brood_init: what process_spawn_limit starts. */
 #define RETURN_AT_ONCE "--return-at-once"

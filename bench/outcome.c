@@ -74,7 +74,7 @@ double outcome_goal(const struct outcome *outcome)
     if (figure->goal_ratio == 0)
         return figure->goal;
     double limit = outcome_limit(outcome);
-    return limit < 0 ? -1 : limit * figure->goal_ratio;
+    return limit < 0 ? -1 : limit * figure->goal_ratio + figure->goal;
 }
 
 bool outcome_reached(const struct outcome *outcome)
@@ -90,7 +90,10 @@ bool outcome_has_peer(const struct outcome *outcome, size_t peer)
 
 double outcome_ns(const struct outcome *outcome, double value_in_unit)
 {
+    const char *unit = outcome->figure->unit;
     if (outcome->figure->rate)
         return (double)NS_PER_S / value_in_unit;
-    return strcmp(outcome->figure->unit, "us") == 0 ? value_in_unit * NS_PER_US : value_in_unit;
+    if (strcmp(unit, "KiB") == 0)
+        return -1;
+    return value_in_unit * (strcmp(unit, "ms") == 0 ? NS_PER_MS : strcmp(unit, "us") == 0 ? NS_PER_US : 1);
 }

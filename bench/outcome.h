@@ -30,7 +30,7 @@ bool outcome_reached(const struct outcome *outcome);
 /* Whether that peer is shown among the peers: it has a sample, and is not the limit. */
 bool outcome_has_peer(const struct outcome *outcome, size_t peer);
 
-/* How many nanoseconds that is; of a rate, nanoseconds for each. */
+/* How many nanoseconds that is; of a rate, nanoseconds for each; -1: it is no time. */
 double outcome_ns(const struct outcome *outcome, double value);
 
 /* The three forms that a run is told in. `load`: the machine's, before the run added its own. The drawing: 0, or -1

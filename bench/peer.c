@@ -21,7 +21,6 @@
 #include <unistd.h>
 
 #define PATIENCE_NS (60 * NS_PER_S)
-#define NS_PER_MS 1000000ULL
 
 extern char **environ;
 
