@@ -51,9 +51,10 @@ static int give_later(void *arg)
     return brood_semaphore_release(arg) < 0;
 }
 
+/* Once it is told that it may. */
 static int return_later(void *arg)
 {
-    (void)arg;
+    CHECK(wait_word(arg, 1, 5000));
     nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
     return 0;
 }
@@ -101,12 +102,14 @@ static void mixed(void)
     set_up();
     NEED(pipe2(ends, O_CLOEXEC) == 0);
     for (int round = 0; round < 10; round++) {
-        brood_process *process = CHECK_POINTER(brood_process_start(return_later, NULL, 0, NULL));
+        atomic_store(&stage->go, 0);
+        brood_process *process = CHECK_POINTER(brood_process_start(return_later, (void *)&stage->go, 0, NULL));
         brood_waitable items[] = { { .kind = BROOD_WAIT_PROCESS, .object = process },
                                    { .kind = BROOD_WAIT_EVENT, .object = &stage->event },
                                    { .kind = BROOD_WAIT_SEMAPHORE, .object = &stage->semaphore },
                                    { .kind = BROOD_WAIT_FD, .fd = ends[0] } };
         CHECK_RESULT(brood_wait(items, 4, 0), -ETIMEDOUT);
+        atomic_store(&stage->go, 1);
         CHECK_RESULT(brood_wait(items, 4, 5000), 1);
         CHECK(items[0].ready == 1 && !items[1].ready && !items[2].ready && !items[3].ready);
         CHECK_RESULT(brood_wait(items, 4, 5000), 1); /* until it is joined, and after it */
@@ -522,12 +525,15 @@ static void owed(void)
     CHECK_EQ(seen, 6);
     /* And once, by words at first. */
     brood_queue *queue = CHECK_POINTER(brood_queue_create(NULL));
-    brood_process *process = CHECK_POINTER(brood_process_start(return_later, NULL, 0, NULL));
+    _Atomic int *go = CHECK_POINTER(brood_alloc(sizeof *go));
+    brood_process *process = CHECK_POINTER(brood_process_start(return_later, (void *)go, 0, NULL));
     CHECK_RESULT(brood_process_owes(process, queue, BROOD_PUTS), 0);
+    atomic_store(go, 1);
     brood_waitable item = { .kind = BROOD_WAIT_QUEUE, .object = queue };
     CHECK_RESULT(brood_wait(&item, 1, 5000), 1);
     CHECK_RESULT(brood_queue_get(queue, &seen, sizeof seen, NULL, 0), -EPIPE);
     end(process);
+    brood_free((void *)go);
     CHECK_RESULT(brood_queue_destroy(queue), 0);
 }
 
