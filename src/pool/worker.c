@@ -53,8 +53,8 @@ static brood_task *task_of(const struct module_function *name, int *failed)
     return task;
 }
 
-/* A task may fork and come back twice: the copy is no worker, and ends before it touches what is one's. A fork has wiped
- * what the process knows of itself. */
+/* A task may fork and come back twice: the copy is no worker, and ends before it touches what is one's. A fork has
+ * wiped what the process knows of itself. */
 static int run_task(brood_task *task, const void *in, void *out)
 {
     int code = task(in, out);
