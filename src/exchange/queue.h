@@ -286,10 +286,10 @@ void side_settle(struct thread *self, struct queue *queue, struct side *side);
 int side_front(struct thread *self, struct side *side, int64_t deadline);
 void side_retire(struct thread *self, struct side *side);
 
-/* One sleep of the front's: until woken, or the other side's turn is not `seen`, or the life word, if there is one, is
- * not what it is now. Whether the deadline has not come yet. `naps`: for 5 ms at most. */
-bool side_doze(struct thread *self, struct queue *queue, struct side *side, uint32_t seen, struct robust_word *life,
-               bool naps, int64_t deadline);
+/* One sleep of the front's: until woken, or the other side's turn is not `seen`, or the life word of that slot, if
+ * there is one, is marked. Whether the deadline has not come yet. `naps`: for 5 ms at most. */
+bool side_doze(struct thread *self, struct queue *queue, struct side *side, uint32_t seen, struct slot *life, bool naps,
+               int64_t deadline);
 
 /* ---- loans (exchange/queue_loan.c) ---- */
 
@@ -368,10 +368,10 @@ bool debts_others(const struct side *side, slot_id self);
 /* One of those who owe what a side does, and lives; 0: none does. */
 int32_t debts_debtor(const struct side *side);
 
-/* What becomes of those who owe what a side does. 0: nobody does, or one of them lives; *life is then what its death
- * marks, or NULL, and *naps says that the mark may not be enough.  -EPIPE, -EOWNERDEAD: all have ended; *debt: who
- * badly. */
-int debts_state(const struct side *side, const struct debt **debt, struct robust_word **life, bool *naps);
+/* What becomes of those who owe what a side does. 0: nobody does, or one of them lives; *life is then the slot whose
+ * life word its death marks, or NULL, and *naps says that the mark may not be enough. -EPIPE, -EOWNERDEAD: all have
+ * ended; *debt: who badly. */
+int debts_state(const struct side *side, const struct debt **debt, struct slot **life, bool *naps);
 
 /* -EPIPE or -EOWNERDEAD, with a sentence. */
 int debts_tell(const struct queue *queue, int code, const struct debt *debt, const char *what);

@@ -2,8 +2,8 @@
  *
  * A debt is over when its process is gone. How it ended is in the process' slot, and in its obituary once the slot is
  * given back (process/table.h). The front of those who wait sleeps on the life word of one debtor that lives: all must
- * end, so one is enough to know that they have not. Where that process owes to others too, their fronts sleep on the
- * same word, of whom the kernel wakes the first, who may be dying: all but the first nap (side_doze).
+ * end, so one is enough to know that they have not. Where that process owes to others too, one of their fronts
+ * sleeps on the same word and wakes the rest, who nap, since he may be dying (side_doze).
  */
 #include "error/error.h"
 #include "exchange/queue.h"
@@ -14,9 +14,9 @@
 #include <string.h>
 #include <unistd.h>
 
-/* How the debtor ended: a brood_how, BROOD_RUNNING if it said nothing before; -1: it lives. *life: what its death
- * marks, if that is sure. */
-static int look(const struct debt *debt, struct obituary *obituary, struct robust_word **life, bool *naps)
+/* How the debtor ended: a brood_how, BROOD_RUNNING if it said nothing before; -1: it lives. *life: whose
+ * life word its death marks, if that is sure. */
+static int look(const struct debt *debt, struct obituary *obituary, struct slot **life, bool *naps)
 {
     int how = atomic_load(&obituary->how);
     if (how != OBITUARY_NONE)
@@ -31,12 +31,12 @@ static int look(const struct debt *debt, struct obituary *obituary, struct robus
         how = atomic_load(&obituary->how);
         return how != OBITUARY_NONE ? how : said;
     }
-    *life = lives ? &slot->life : NULL;
+    *life = lives ? slot : NULL;
     *naps = !lives;
     return note;
 }
 
-int debts_state(const struct side *side, const struct debt **debt, struct robust_word **life, bool *naps)
+int debts_state(const struct side *side, const struct debt **debt, struct slot **life, bool *naps)
 {
     int state = 0;
     *debt = NULL;
@@ -185,7 +185,7 @@ bool debts_others(const struct side *side, slot_id self)
 {
     for (struct debt *debt = atomic_load(&side->debts); debt; debt = atomic_load(&debt->next)) {
         struct obituary *obituary = atomic_load_explicit(&debt->obituary, memory_order_acquire);
-        struct robust_word *life;
+        struct slot *life;
         bool naps;
         if (obituary && debt->id != self && atomic_load(&debt->how) == 0 && look(debt, obituary, &life, &naps) < 0)
             return true;

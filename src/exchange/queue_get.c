@@ -315,8 +315,8 @@ static void spin_until_ready(struct thread *self, const struct queue *queue)
 }
 
 /* What a getter is told that finds nothing: 0: to wait. */
-static int get_end(struct thread *self, struct get *get, int64_t deadline, const struct debt **debt,
-                   struct robust_word **life, bool *naps)
+static int get_end(struct thread *self, struct get *get, int64_t deadline, const struct debt **debt, struct slot **life,
+                   bool *naps)
 {
     struct queue *queue = get->queue;
     int state = queue_is_closed(queue) ? -EPIPE : debts_state(&queue->puts, debt, life, naps);
@@ -342,7 +342,7 @@ static int get_wait(struct thread *self, void *context, int64_t deadline)
     }
     for (bool in_time = true;;) {
         const struct debt *debt = NULL;
-        struct robust_word *life = NULL;
+        struct slot *life = NULL;
         bool naps = false;
         uint32_t seen = atomic_load(&queue->puts.turn);
         if ((result = get_try(self, get, deadline)) != -EAGAIN)
@@ -365,7 +365,7 @@ static int explain(const struct get *get, int failed, const char *call, int time
 {
     char text[NOUN_TEXT];
     const struct debt *debt = NULL;
-    struct robust_word *life = NULL;
+    struct slot *life = NULL;
     bool naps = false;
     struct queue *queue = get->queue;
     noun_describe(&queue_kind, queue, text);
@@ -403,7 +403,7 @@ static int get_all(struct get *get, const void *memory, const char *call, int ti
     int result = get_try(self, get, deadline);
     if (result == -EAGAIN) {
         const struct debt *debt = NULL;
-        struct robust_word *life = NULL;
+        struct slot *life = NULL;
         bool naps = false;
         if (deadline != LATCH_TRY)
             result = waiter_wait(self, queue, deadline, get_wait, get);

@@ -352,7 +352,7 @@ static int put_wait(struct thread *self, void *context, int64_t deadline)
     }
     for (bool in_time = true;;) {
         const struct debt *debt = NULL;
-        struct robust_word *life = NULL;
+        struct slot *life = NULL;
         bool naps = false;
         uint32_t seen = atomic_load(&queue->gets.turn);
         if ((result = put_try(self, put, deadline)) != -EAGAIN)
@@ -378,7 +378,7 @@ static int check_open(struct queue *queue, const char *call)
 {
     char text[NOUN_TEXT];
     const struct debt *debt = NULL;
-    struct robust_word *life = NULL;
+    struct slot *life = NULL;
     bool naps = false;
     if (queue_is_closed(queue))
         return error_set(EPIPE, "%s: %s is closed", call, noun_describe(&queue_kind, queue, text));

@@ -62,51 +62,72 @@ void side_retire(struct thread *self, struct side *side)
 /* What the front of that side sleeps on, beside the latch. False: there is something to get. */
 static bool gather(struct side *side, struct futex_watch *watch, unsigned *count, bool *naps)
 {
-    enum loans_seen seen = loans_watch(side, watch, FUTEX_WATCH_MOST - 5, count);
+    enum loans_seen seen = loans_watch(side, watch, FUTEX_WATCH_MOST - 4, count);
     *naps = *naps || seen == LOANS_TOO_MANY;
     return seen != LOANS_RETURNED;
 }
 
-/* Whether this thread is the first of those who are about to sleep on a life word, which fronts of several queues may
- * do. At a death the kernel wakes the first, who wakes the rest: should he be killed before he does, the rest must look
- * by themselves, and he need not. Two that come at once are told apart by the life word's version, which nobody else
- * uses: each turns it on, then counts who sleeps, and sleeps only if it is the same still, compared when he is in the
- * life word's line already. */
-static bool sleeps_first(struct robust_word *life, struct futex_watch *turn)
+/* Adds what tells of the debtor's death, if it lives still. Fronts of several queues may wait for that, and the kernel
+ * wakes one of those who sleep on the life word: should he be killed before he has woken the rest, nobody else would do
+ * it. So only the `watcher` sleeps there; the rest, on the version beside it, which never changes, and they nap. */
+static bool watch_life(const struct side *other, struct slot *life, bool is_watcher, struct futex_watch *watch,
+                       unsigned *count)
 {
-    *turn = (struct futex_watch){ &life->version, atomic_fetch_add(&life->version, 1) + 1 };
-    return futex_sleepers(&life->word) == 0;
+    const struct debt *debt;
+    struct slot *now;
+    bool naps;
+    uint32_t word = atomic_fetch_or(&life->life.word, FUTEX_WAITERS) | FUTEX_WAITERS;
+    if (is_watcher)
+        watch[(*count)++] = (struct futex_watch){ &life->life.word, word };
+    else
+        watch[(*count)++] = (struct futex_watch){ &life->life.version, atomic_load(&life->life.version) };
+    /* Since the debtor was found alive its slot may have become another's, whose death is not what is waited for: this
+     * look comes after the word was read, so that was the debtor's. */
+    return debts_state(other, &debt, &now, &naps) == 0 && now == life;
 }
 
-bool side_doze(struct thread *self, struct queue *queue, struct side *side, uint32_t seen, struct robust_word *life,
-               bool naps, int64_t deadline)
+/* Before anything else is pending. */
+static bool become_watcher(struct thread *self, struct slot *life)
+{
+    if (!life || latch_take(self, &life->watcher, LATCH_TRY) < 0)
+        return false;
+    latch_hold(self, &life->watcher);
+    return true;
+}
+
+static void resign(struct thread *self, struct slot *life)
+{
+    latch_unhold(self, &life->watcher);
+    latch_drop(self, &life->watcher);
+}
+
+bool side_doze(struct thread *self, struct queue *queue, struct side *side, uint32_t seen, struct slot *life, bool naps,
+               int64_t deadline)
 {
     struct futex_watch watch[FUTEX_WATCH_MOST];
     struct side *other = other_side(queue, side);
     bool told = atomic_load_explicit(&thread_deaths_are_told, memory_order_relaxed);
+    bool is_watcher = become_watcher(self, life);
     unsigned count = 1;
     thread_expects(self, &other->latch.word);
     uint64_t cell = atomic_load(&other->latch.cell);
     if (!told && (uint32_t)cell & FUTEX_TID_MASK)
         latch_mark_if_gone(&other->latch, (uint32_t)cell);
     if (latch_announce(&other->latch, cell, &watch[0].expected) &&
-        (side == &queue->puts || gather(side, watch + 1, &count, &naps))) {
+        (side == &queue->puts || gather(side, watch + 1, &count, &naps)) &&
+        (!life || watch_life(other, life, is_watcher, watch, &count))) {
         watch[0].word = &other->latch.word;
-        if (life) {
-            uint32_t word = atomic_fetch_or(&life->word, FUTEX_WAITERS) | FUTEX_WAITERS;
-            watch[count++] = (struct futex_watch){ &life->word, word };
-            naps = naps || word & FUTEX_OWNER_DIED; /* it died before it knew that we sleep, or was no last thread */
-            naps = !sleeps_first(life, &watch[count++]) || naps;
-        }
         watch[count++] = (struct futex_watch){ &other->latch.version, latch_announced(cell) };
         watch[count++] = (struct futex_watch){ &other->turn, seen };
-        int64_t nap = naps || !told ? clock_now() + THREAD_NAP : deadline;
+        int64_t nap = naps || !told || (life && !is_watcher) ? clock_now() + THREAD_NAP : deadline;
         futex_sleep_any(watch, count, nap < deadline ? nap : deadline);
         latch_pass_on(&other->latch);
-        if (life && atomic_load(&life->word) & FUTEX_OWNER_DIED)
-            futex_wake(&life->word, FUTEX_EVERYONE);
+        if (is_watcher && atomic_load(&life->life.word) & FUTEX_OWNER_DIED)
+            futex_wake(&life->life.version, FUTEX_EVERYONE);
     }
     thread_expects(self, NULL);
+    if (is_watcher)
+        resign(self, life);
     return deadline == CLOCK_NEVER || clock_now() < deadline;
 }
 

@@ -8,7 +8,7 @@
 static bool debts_are_over(const struct side *side)
 {
     const struct debt *debt;
-    struct robust_word *life;
+    struct slot *life;
     bool naps;
     return debts_state(side, &debt, &life, &naps) < 0;
 }

@@ -38,14 +38,16 @@ struct obituary {
 #define OBITUARY_NONE (-1) /* ask the slot still */
 
 /* Who writes what: `claim` by CAS of whoever takes or gives back the slot; `began` and `note` by the process; the rest
- * by its starter before it exists (pid by both, the same), and then by nobody but for two: `life` is the process' and,
- * at its death, the kernel's; `gate` is both's. */
+ * by its starter before it exists (pid by both, the same), and then by nobody but for three: `life` is the process'
+ * and, at its death, the kernel's; `gate` is both's; `watcher` is anyone's (exchange/queue_side.c). */
 struct slot {
     struct robust_word
         life; /* held, for ever, by the first thread of the process that used brood: the kernel marks it */
-    _Atomic uint64_t claim; /* generation << 32 | pid of its starter (its own, if nobody started it); 0: free */
-    _Atomic int32_t pid;    /* 0 until it exists */
-    _Atomic int32_t began;  /* 1: the process has found itself here */
+    struct robust_word watcher; /* held by the one thread, of all that wait for its death, that sleeps on `life`; no
+                                 * matter whose slot it becomes meanwhile */
+    _Atomic uint64_t claim;     /* generation << 32 | pid of its starter (its own, if nobody started it); 0: free */
+    _Atomic int32_t pid;        /* 0 until it exists */
+    _Atomic int32_t began;      /* 1: the process has found itself here */
     /* GATE_SHUT by the starter until it has the child's pidfd, so that no foreign wait can free the pid before that.
      * The child waits here first of all, by GATE_WAITED. */
     _Atomic uint32_t gate;
