@@ -14,9 +14,9 @@
  * A wait of many takes nobody's place: who waits for a semaphore or at a queue by itself is served as if nobody
  * watched.
  *
- * Crash rule: a death that makes something ready wakes as the object's own header says. Where one who gives a unit or
- * puts a message is killed in the middle of telling, those who only watch may hear of it a second late. Whoever is
- * killed in here leaves nothing behind.
+ * Crash rule: a death that makes something ready wakes as the object's own header says; who gives a unit or puts a
+ * message, and is killed whenever in that call, has told those who watch before anyone could have it. Whoever is killed
+ * in here leaves nothing behind.
  */
 #ifndef BROOD_WAIT_H
 #define BROOD_WAIT_H

@@ -22,9 +22,9 @@
  * Where both latches are held, the getters' is the first.
  *
  * Who waits for many things at once takes nothing, and may be slow to act, so no wake that somebody needs may go to it.
- * It has a word of its own on each side, `watch`: under the side's latch it says that it watches; whoever drops the
- * latch after that wakes all who do. If that one is killed in between, the next one wakes them, and they look again by
- * themselves after a second.
+ * It has a word of its own on each side, `watch`: under the side's latch it says that it watches; whoever takes the
+ * latch after that wakes all who do, before it changes anything. They look, which for one who finds nothing means to
+ * take the latch: so they see what came of it, and no death can come between a change and its news.
  */
 #ifndef EXCHANGE_QUEUE_H
 #define EXCHANGE_QUEUE_H
@@ -156,8 +156,7 @@ struct place {
  * turnstile: held by the front of those who wait. intent: a loan whose block is about to go into the line, or out of
  * it, as message `intent_count`; set and cleared under the latch, and judged by its heir. fresh: the putters': a
  * segment that is not in the circle, or about to leave it. room: the putters': bytes of all segments; derived. seen:
- * the putters': what the getters' mark was when they last had to look. watch: WATCHED is set by holders only; cleared,
- * and the rest turned on, by whoever tells. */
+ * the putters': what the getters' mark was when they last had to look. watch: by the latch's holders. */
 struct side {
     _Alignas(64) struct robust_word latch;
     _Atomic uint32_t turn;
@@ -253,7 +252,7 @@ struct place side_look(const struct side *side);
 /* Takes the latch, and mends what a dead holder left: it is pending then. 0, or -ETIMEDOUT: others were in the way for
  * too long: to the deadline, and PATIENCE at least. */
 int side_take_slowly(struct thread *self, struct queue *queue, struct side *side, int64_t deadline);
-static inline int side_take(struct thread *self, struct queue *queue, struct side *side, int64_t deadline)
+static inline int side_take_silently(struct thread *self, struct queue *queue, struct side *side, int64_t deadline)
 {
     uint32_t nobody = 0;
     thread_expects(self, &side->latch.word);
@@ -263,16 +262,27 @@ static inline int side_take(struct thread *self, struct queue *queue, struct sid
     return 0;
 }
 
-/* Wakes all who watch the side. */
+/* Wakes all who watch the side. By the latch's holder. */
 void side_tell(struct side *side);
+
+static inline bool side_is_watched(const struct side *side)
+{
+    return atomic_load_explicit(&side->watch, memory_order_relaxed) & WATCHED;
+}
+
+/* The same, by one who may change something. */
+static inline int side_take(struct thread *self, struct queue *queue, struct side *side, int64_t deadline)
+{
+    int taken = side_take_silently(self, queue, side, deadline);
+    if (taken == 0 && side_is_watched(side))
+        side_tell(side);
+    return taken;
+}
 
 static inline void side_drop(struct thread *self, struct side *side)
 {
-    bool watched = atomic_load_explicit(&side->watch, memory_order_relaxed) & WATCHED;
     spin_publish(&side->latch.cpu);
     latch_drop(self, &side->latch);
-    if (watched)
-        side_tell(side);
 }
 
 /* Whoever sleeps on *word from now on is woken when something changes on the side. False: others are in the middle of

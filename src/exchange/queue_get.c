@@ -428,9 +428,9 @@ static bool gets_may_be_ready(const struct queue *queue)
     return glance(atomic_load_explicit(&mark->at, memory_order_relaxed)) != 0;
 }
 
-/* The common case in as few steps as there can be: nobody else is getting, nothing may have come back, nobody waits
- * for the queue to be idle, and the next message lies in the line and fits. False: it is another; nothing has been
- * done. */
+/* The common case in as few steps as there can be: nobody else is getting, nothing may have come back, nobody watches
+ * or waits for the queue to be idle, and the next message lies in the line and fits. False: it is another; nothing has
+ * been done. */
 static bool get_at_once(struct queue *queue, void *buffer, size_t size, size_t *got)
 {
     struct thread *self = thread_self();
@@ -448,7 +448,8 @@ static bool get_at_once(struct queue *queue, void *buffer, size_t size, size_t *
     uint64_t head = atomic_load_explicit(&record->head, memory_order_acquire);
     size_t length = record_size(head);
     bool is_it = (head & RECORD_KIND) == RECORD_INLINE && (got ? length <= size : length == size) &&
-                 !(atomic_load_explicit(&queue->idle.word, memory_order_relaxed) & FUTEX_WAITERS);
+                 !(atomic_load_explicit(&queue->idle.word, memory_order_relaxed) & FUTEX_WAITERS) &&
+                 !side_is_watched(gets);
     if (is_it) {
         if (length)
             memcpy(buffer, record->bytes, length);

@@ -479,8 +479,8 @@ static int enter(struct queue *queue, const void *memory, const char *call, int 
                : 0;
 }
 
-/* The common case in as few steps as there can be: nobody else is putting, the queue is open, there is room, and the
- * message lies behind the last one. False: it is another; nothing has been done. */
+/* The common case in as few steps as there can be: nobody else is putting or watches, the queue is open, there is room,
+ * and the message lies behind the last one. False: it is another; nothing has been done. */
 static bool put_at_once(struct queue *queue, const void *message, size_t size)
 {
     struct thread *self = thread_self();
@@ -497,6 +497,7 @@ static bool put_at_once(struct queue *queue, const void *message, size_t size)
     struct record *record = (struct record *)(void *)place.at;
     size_t length = record_length(head);
     bool fits = (size_t)(segment_end(place.in) - place.at) >= length && !queue_is_closed(queue) &&
+                !side_is_watched(puts) &&
                 (!is_bounded(queue) || has_room(queue, &place, size, puts->seen_count, puts->seen_bytes));
     if (fits) {
         if (size)

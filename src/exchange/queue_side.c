@@ -131,19 +131,23 @@ bool side_doze(struct thread *self, struct queue *queue, struct side *side, uint
     return deadline == CLOCK_NEVER || clock_now() < deadline;
 }
 
+/* WATCHED stays until all are awake: killed before, they are the next holder's to tell, who is the first to change
+ * anything. */
 void side_tell(struct side *side)
 {
-    uint32_t watch = atomic_load(&side->watch);
-    if (watch & WATCHED && atomic_compare_exchange_strong(&side->watch, &watch, (watch & ~WATCHED) + 2 * WATCHED))
-        futex_wake(&side->watch, FUTEX_EVERYONE);
+    uint32_t next = atomic_load_explicit(&side->watch, memory_order_relaxed) + 2 * WATCHED;
+    atomic_store(&side->watch, next);
+    futex_wake(&side->watch, FUTEX_EVERYONE);
+    atomic_store(&side->watch, next & ~WATCHED);
 }
 
 bool side_watch(struct thread *self, struct queue *queue, struct side *side, struct futex_watch *word)
 {
-    if (side_take(self, queue, side, LATCH_TRY) < 0)
+    if (side_take_silently(self, queue, side, LATCH_TRY) < 0)
         return false;
-    uint32_t watch = atomic_fetch_or(&side->watch, WATCHED) | WATCHED;
-    latch_drop(self, &side->latch); /* without telling ourselves */
+    uint32_t watch = atomic_load(&side->watch) | WATCHED;
+    atomic_store(&side->watch, watch);
+    latch_drop(self, &side->latch);
     *word = (struct futex_watch){ &side->watch, watch };
     return true;
 }

@@ -23,7 +23,7 @@ static bool are_words(const brood_waitable *items, size_t count)
 static int look(brood_waitable *items, size_t count, struct futex_watch *words, unsigned *slept_on, int64_t *until)
 {
     int ready = 0;
-    bool naps = false, doubts = false, others = false;
+    bool naps = false, others = false;
     *slept_on = 0;
     for (size_t i = 0; i < count; i++) {
         struct waitable_news news;
@@ -38,9 +38,8 @@ static int look(brood_waitable *items, size_t count, struct futex_watch *words, 
             words[(*slept_on)++] = news.word;
         naps = naps || news.naps;
         others = others || news.process;
-        doubts = doubts || waitable_is_doubtful(&items[i]);
     }
-    *until = naps || doubts ? clock_now() + (naps ? WAITABLE_NAP : WAITABLE_DOUBT) : CLOCK_NEVER;
+    *until = naps ? clock_now() + WAITABLE_NAP : CLOCK_NEVER;
     return ready == 0 && others ? -EAGAIN : ready;
 }
 

@@ -67,11 +67,6 @@ int waitable_announce(const brood_waitable *item, const char *call, struct waita
     return ready;
 }
 
-bool waitable_is_doubtful(const brood_waitable *item)
-{
-    return item->kind == BROOD_WAIT_SEMAPHORE || item->kind == BROOD_WAIT_QUEUE || is_pipe(item);
-}
-
 bool waitable_is(const brood_waitable *item, const brood_waitable *other)
 {
     if (item->kind == BROOD_WAIT_FD)

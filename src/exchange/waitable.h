@@ -8,8 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define WAITABLE_NAP INT64_C(5000000)      /* ns between two looks at what nobody tells us of */
-#define WAITABLE_DOUBT INT64_C(1000000000) /* ns after which one who was to be told looks by himself */
+#define WAITABLE_NAP INT64_C(5000000) /* ns between two looks at what nobody tells us of */
 
 /* How one hears of a thing that is told by a word. word: is woken when it is ready; NULL: is not. process: when that
  * one has ended it may be ready too; 0: none. naps: look again after WAITABLE_NAP. */
@@ -28,9 +27,6 @@ int waitable_descriptor(const brood_waitable *item, const char *call, int *fd);
 /* Of one that is told by a word. 1: it is ready.  0: it is not, and *news says how to hear of it.  -errno with a
  * sentence. */
 int waitable_announce(const brood_waitable *item, const char *call, struct waitable_news *news);
-
-/* Whether a death may cut off what would wake: look again after WAITABLE_DOUBT. */
-bool waitable_is_doubtful(const brood_waitable *item);
 
 /* Whether both name the same thing. */
 bool waitable_is(const brood_waitable *item, const brood_waitable *other);

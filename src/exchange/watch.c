@@ -45,8 +45,7 @@ struct brood_watch {
     bool has_ring, no_ring; /* neither: no word has been watched yet */
     bool shown;             /* its descriptor is known, and must say when a call is worth it */
     bool turn;              /* whose it is to come first, words' or descriptors': either may fill all the room */
-    uint32_t count, room, words, doubtful;
-    int64_t doubt_at; /* when all that is doubtful is looked at, whoever may have been told */
+    uint32_t count, room, words;
     struct place *places;
     uint32_t free;        /* first of the free places */
     uint32_t first, last; /* of those to be looked at, in that order */
@@ -280,7 +279,6 @@ int watch_add(brood_watch *watch, const brood_waitable *item, const char *call)
     }
     watch->count++;
     watch->words += has_word;
-    watch->doubtful += waitable_is_doubtful(item);
     return 0;
 }
 
@@ -298,7 +296,6 @@ static void remove_at(brood_watch *watch, uint32_t at)
     unlist(watch, at);
     watch->count--;
     watch->words -= has_word;
-    watch->doubtful -= waitable_is_doubtful(&place->item);
     give_place(watch, at);
 }
 
@@ -366,23 +363,10 @@ static int sight(brood_watch *watch, brood_waitable *ready, size_t most, int64_t
     return count;
 }
 
-/* One that was armed may have become ready without anyone's being told. */
-static void doubt(brood_watch *watch)
-{
-    int64_t now = clock_now();
-    if (watch->doubtful == 0 || now < watch->doubt_at)
-        return;
-    watch->doubt_at = now + WAITABLE_DOUBT;
-    for (uint32_t at = 0; at < watch->room; at++)
-        if (watch->places[at].used && watch->places[at].armed && waitable_is_doubtful(&watch->places[at].item))
-            list(watch, at);
-}
-
 /* All that is ready just now, at most `most`. */
 static int collect(brood_watch *watch, brood_waitable *ready, size_t most, const char *call)
 {
     take_woken(watch);
-    doubt(watch);
     watch->turn = !watch->turn;
     int first = watch->turn ? look(watch, ready, most, call) : sight(watch, ready, most, LATCH_TRY, call);
     if (first < 0 || (size_t)first == most)
@@ -396,9 +380,7 @@ static int collect(brood_watch *watch, brood_waitable *ready, size_t most, const
 /* When to look again, though nobody has told us to. */
 static int64_t next_look(const brood_watch *watch)
 {
-    if (must_nap(watch))
-        return clock_now() + WAITABLE_NAP;
-    return watch->doubtful > 0 ? watch->doubt_at : CLOCK_NEVER;
+    return must_nap(watch) ? clock_now() + WAITABLE_NAP : CLOCK_NEVER;
 }
 
 /* For those who watch the descriptor: whether something may be ready, and when to look again. */

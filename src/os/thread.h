@@ -34,8 +34,11 @@ struct robust_word {
         _Atomic uint64_t cell; /* both at once */
     };
     _Atomic uint32_t cpu;  /* the holder's when it took it, + 1; a hint: wait/spin.h */
-    _Atomic uint32_t mark; /* whoever embeds this may use it, and `owner` */
-    _Atomic uint64_t owner;
+    _Atomic uint32_t mark; /* whoever embeds this may use it, and `owner` or `turn` */
+    union {
+        _Atomic uint64_t owner;
+        _Atomic uint32_t turn;
+    };
     void *prev, *next; /* of the holder's list; the holder's only */
 };
 

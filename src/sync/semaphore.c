@@ -4,6 +4,12 @@
  * sleeps on the seats, on all of them at once. Whoever gives a seat back wakes it, and so does the kernel when a holder
  * dies. If the front is killed, even after it was woken, the turnstile passes on, and who gets it looks at all seats
  * before it sleeps: so no wake is lost with the one it went to. Nobody else ever sleeps on a seat.
+ *
+ * Of a plain one the noun's word is a latch, for those who only watch whether there is a unit (brood/wait.h). They
+ * sleep on word.turn, and say with the latch that they do (LEVEL_WATCHED). Who gives a unit then takes the latch, turns
+ * on word.turn, wakes them all, and only then gives: whoever is told so and finds no unit takes the latch before it
+ * sleeps again, and so sees what came of it. No death can come between a unit and its news, and no wake goes to one who
+ * does not take.
  */
 #include "sync/semaphore.h"
 #include "error/error.h"
@@ -17,19 +23,22 @@
 #include <brood/semaphore.h>
 #include <errno.h>
 
-/* What lies in a brood_semaphore. word: of a plain one the level, with word.cpu where its last taker ran; of an owned
- * one the turnstile. most: a plain one's bound, or 0. cpu: where the last giver ran, or an owned one's last taker; a
- * hint, by anyone. seats: an owned one's, else NULL. Set by init, before it is shared, and then constant: most,
- * seats. */
+#define OWNED UINT32_MAX
+#define TELLING INT64_C(20000000) /* ns to wait for another in the middle of telling */
+
+/* What lies in a brood_semaphore. word: of a plain one the watchers' latch, with word.cpu where its last taker ran, and
+ * word.turn, by holders; of an owned one the turnstile. most: OWNED, or a plain one's bound, or 0. cpu: where the last
+ * giver ran, or an owned one's last taker; a hint, by anyone. seats: an owned one's; NULL: its init was killed. level:
+ * a plain one's. Set by init, before it is shared, and then constant: most, seats. */
 struct semaphore {
-    union {
-        struct robust_word word;
-        struct level level;
-    };
+    struct robust_word word;
     char *name;
     uint32_t most;
     _Atomic uint32_t cpu;
-    struct seats *seats;
+    union {
+        struct seats *seats;
+        struct level level;
+    };
 };
 
 _Static_assert(sizeof(struct semaphore) == sizeof(brood_semaphore) && sizeof(brood_semaphore) == NOUN_SIZE, "64 bytes");
@@ -42,11 +51,16 @@ static struct semaphore *semaphore_in(brood_semaphore *memory)
     return noun_in(&semaphore_kind, memory);
 }
 
+static bool is_owned(const struct semaphore *semaphore)
+{
+    return semaphore->most == OWNED;
+}
+
 /* ---- owned: seats ---- */
 
 static uint32_t count_of(const struct seats *seats)
 {
-    return atomic_load_explicit(&seats->count, memory_order_relaxed);
+    return seats ? atomic_load_explicit(&seats->count, memory_order_relaxed) : 0;
 }
 
 static bool is_free(const struct seat *seat)
@@ -226,12 +240,41 @@ static int acquire_unit(struct semaphore *semaphore, int timeout_ms, int64_t dea
     return 0;
 }
 
+static void tell_watchers(struct semaphore *semaphore)
+{
+    atomic_fetch_add(&semaphore->word.turn, 1);
+    futex_wake(&semaphore->word.turn, FUTEX_EVERYONE);
+}
+
+/* Some watch. Who is stopped in here does not hold up others, who do without the latch: those who watch find it taken
+ * then, and nap; one who gets it just now is told afterwards. */
+static int give_seen(struct thread *self, struct semaphore *semaphore, uint32_t most)
+{
+    struct robust_word *latch = &semaphore->word;
+    bool has_latch = latch_take(self, latch, clock_now() + TELLING) >= 0;
+    tell_watchers(semaphore);
+    if (has_latch)
+        latch_hold(self, latch);
+    int given = level_give_told(self, &semaphore->level, most);
+    if (has_latch) {
+        latch_unhold(self, latch);
+        latch_drop(self, latch);
+    } else {
+        tell_watchers(semaphore);
+    }
+    return given;
+}
+
 static int release_unit(struct semaphore *semaphore)
 {
     char text[NOUN_TEXT];
+    struct thread *self = thread_self();
     uint32_t most = semaphore->most ? semaphore->most : LEVEL_MOST;
     spin_publish(&semaphore->cpu);
-    if (level_give(thread_self(), &semaphore->level, most) < 0)
+    int given = level_give(self, &semaphore->level, most);
+    if (given == LEVEL_SEEN)
+        given = give_seen(self, semaphore, most);
+    if (given < 0)
         return error_set(EOVERFLOW, "%s has %u units already, the most it may",
                          noun_describe(&semaphore_kind, semaphore, text), most);
     return 0;
@@ -261,13 +304,13 @@ int brood_semaphore_init(brood_semaphore *memory, int units, const brood_semapho
     if (failed < 0)
         return failed;
     struct semaphore *semaphore = (struct semaphore *)(void *)memory;
-    if (asked->owned && !seats_make(&semaphore->seats, (uint32_t)units)) {
+    semaphore->most = asked->owned ? OWNED : (uint32_t)asked->max;
+    if (!asked->owned) {
+        level_fill(&semaphore->level, (uint32_t)units);
+    } else if (!seats_make(&semaphore->seats, (uint32_t)units)) {
         noun_end(semaphore);
         return error_set(ENOMEM, "brood_semaphore_init: no memory in the region for %d units", units);
     }
-    semaphore->most = (uint32_t)asked->max;
-    if (!asked->owned)
-        level_fill(&semaphore->level, (uint32_t)units);
     return 0;
 }
 
@@ -283,17 +326,18 @@ int brood_semaphore_fini(brood_semaphore *memory)
     struct semaphore *semaphore = semaphore_in(memory);
     if (!semaphore)
         return noun_refuse(&semaphore_kind, memory, "brood_semaphore_fini");
-    int user = semaphore->seats ? user_of(semaphore) : 0;
+    bool owned = is_owned(semaphore);
+    int user = owned ? user_of(semaphore) : 0;
     if (user)
         return error_set(EBUSY, "brood_semaphore_fini: %s is held, or waited for, by process %d",
                          noun_describe(&semaphore_kind, semaphore, text), user);
-    if (!semaphore->seats && futex_sleepers(&semaphore->level.word) > 0)
+    if (!owned && futex_sleepers(&semaphore->level.word) + futex_sleepers(&semaphore->word.turn) > 0)
         return error_set(EBUSY, "brood_semaphore_fini: %s is waited for",
                          noun_describe(&semaphore_kind, semaphore, text));
-    if (semaphore->seats) {
-        heap_settle();                          /* holders of units may have died: nobody will be told of them */
-        atomic_store(&semaphore->word.cell, 0); /* killed after the next, we leave a plain one without units */
-        heap_give(semaphore->seats, (void **)&semaphore->seats);
+    if (owned) {
+        heap_settle(); /* holders of units may have died: nobody will be told of them */
+        if (semaphore->seats)
+            heap_give(semaphore->seats, (void **)&semaphore->seats);
     }
     noun_end(semaphore);
     return 0;
@@ -307,8 +351,8 @@ int brood_semaphore_acquire(brood_semaphore *memory, int timeout_ms)
         return noun_refuse(&semaphore_kind, memory, "brood_semaphore_acquire");
     if (noun_deadline("brood_semaphore_acquire", timeout_ms, &deadline) < 0)
         return -EINVAL;
-    return semaphore->seats ? acquire_seat(semaphore, timeout_ms, deadline)
-                            : acquire_unit(semaphore, timeout_ms, deadline);
+    return is_owned(semaphore) ? acquire_seat(semaphore, timeout_ms, deadline)
+                               : acquire_unit(semaphore, timeout_ms, deadline);
 }
 
 int brood_semaphore_release(brood_semaphore *memory)
@@ -316,7 +360,7 @@ int brood_semaphore_release(brood_semaphore *memory)
     struct semaphore *semaphore = semaphore_in(memory);
     if (!semaphore)
         return noun_refuse(&semaphore_kind, memory, "brood_semaphore_release");
-    return semaphore->seats ? release_seat(semaphore) : release_unit(semaphore);
+    return is_owned(semaphore) ? release_seat(semaphore) : release_unit(semaphore);
 }
 
 int brood_semaphore_units(brood_semaphore *memory)
@@ -326,7 +370,7 @@ int brood_semaphore_units(brood_semaphore *memory)
     struct semaphore *semaphore = semaphore_in(memory);
     if (!semaphore)
         return noun_refuse(&semaphore_kind, memory, "brood_semaphore_units");
-    return (int)(semaphore->seats ? count_free(semaphore->seats) : level_units(atomic_load(&semaphore->level.cell)));
+    return (int)(is_owned(semaphore) ? count_free(semaphore->seats) : level_units(atomic_load(&semaphore->level.cell)));
 }
 
 int semaphore_announce(brood_semaphore *memory, const char *call, struct futex_watch *watch)
@@ -334,6 +378,17 @@ int semaphore_announce(brood_semaphore *memory, const char *call, struct futex_w
     struct semaphore *semaphore = semaphore_in(memory);
     if (!semaphore)
         return noun_refuse(&semaphore_kind, memory, call);
-    *watch = (struct futex_watch){ semaphore->seats ? NULL : &semaphore->level.word, FUTEX_WAITERS };
-    return semaphore->seats ? count_free(semaphore->seats) > 0 : level_announce(&semaphore->level);
+    *watch = (struct futex_watch){ NULL, 0 };
+    if (is_owned(semaphore))
+        return count_free(semaphore->seats) > 0;
+    struct thread *self = thread_self();
+    struct robust_word *latch = &semaphore->word;
+    if (level_units(atomic_load(&semaphore->level.cell)) > 0)
+        return 1;
+    if (latch_take(self, latch, clock_now() + TELLING) < 0)
+        return 0;
+    bool open = level_announce(&semaphore->level);
+    *watch = (struct futex_watch){ &latch->turn, atomic_load(&latch->turn) };
+    latch_drop(self, latch);
+    return open;
 }

@@ -6,8 +6,8 @@
 
 #include <brood/semaphore.h>
 
-/* 1: it has a unit.  0: it has none, and whoever sleeps on *watch is woken when it has, unless a giver is killed just
- * then; watch->word NULL: it is an owned one, of which nobody can be told.  -EINVAL, with a sentence that begins with
+/* 1: it has a unit. 0: it has none, and whoever sleeps on *watch is woken when it may have; watch->word NULL: nobody is
+ * told: it is an owned one, or a giver stands still in the middle of telling. -EINVAL, with a sentence that begins with
  * `call`. */
 int semaphore_announce(brood_semaphore *memory, const char *call, struct futex_watch *watch);
 

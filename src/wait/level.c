@@ -35,12 +35,6 @@ static void spin_until_open(struct thread *self, struct level *level, uint32_t c
     }
 }
 
-/* Wakes for a unit: one who would take it, and so all, if some would not. How many were woken. */
-static int wake(struct level *level, uint64_t cell)
-{
-    return futex_wake(&level->word, cell & LEVEL_WATCHED ? FUTEX_EVERYONE : 1);
-}
-
 int level_take_slowly(struct thread *self, struct level *level, uint32_t cpu, int64_t deadline)
 {
     uint32_t left = 0;
@@ -60,7 +54,7 @@ int level_take_slowly(struct thread *self, struct level *level, uint32_t cpu, in
             result = -ETIMEDOUT;
             break;
         }
-        bool told = atomic_load_explicit(&thread_deaths_are_told, memory_order_relaxed) && !(cell & LEVEL_WATCHED);
+        bool told = atomic_load_explicit(&thread_deaths_are_told, memory_order_relaxed);
         int64_t nap = told ? deadline : clock_now() + THREAD_NAP;
         if (futex_sleep(&level->word, FUTEX_WAITERS, nap < deadline ? nap : deadline) == -ETIMEDOUT)
             in_time = clock_now() < deadline;
@@ -68,7 +62,7 @@ int level_take_slowly(struct thread *self, struct level *level, uint32_t cpu, in
             woken = true;
     }
     if (result == 0 && woken && left)
-        wake(level, atomic_load(&level->cell));
+        futex_wake(&level->word, 1);
     thread_expects(self, NULL);
     return result;
 }
@@ -77,12 +71,12 @@ bool level_announce(struct level *level)
 {
     uint64_t cell = atomic_load(&level->cell);
     while (level_units(cell) == 0)
-        if (atomic_compare_exchange_weak(&level->cell, &cell, level_cell(0, LEVEL_SLEPT)))
+        if (atomic_compare_exchange_weak(&level->cell, &cell, level_cell(0, cell | LEVEL_WATCHED)))
             return false;
     return true;
 }
 
-int level_give_slowly(struct thread *self, struct level *level, uint32_t most)
+int level_give_slowly(struct thread *self, struct level *level, uint32_t most, uint64_t told)
 {
     uint64_t cell = atomic_load_explicit(&level->cell, memory_order_relaxed), given;
     do {
@@ -90,14 +84,16 @@ int level_give_slowly(struct thread *self, struct level *level, uint32_t most)
             thread_expects(self, NULL);
             return -EOVERFLOW;
         }
+        if (cell & LEVEL_WATCHED & ~told) {
+            thread_expects(self, NULL);
+            return LEVEL_SEEN;
+        }
         if (cell & FUTEX_WAITERS)
             thread_expects(self, &level->word);
-        given = level_cell(level_units(cell) + 1, cell);
+        given = level_cell(level_units(cell) + 1, cell & ~told);
     } while (!atomic_compare_exchange_weak(&level->cell, &cell, given));
-    if (given & FUTEX_WAITERS) {
-        if (wake(level, given) == 0)
-            atomic_compare_exchange_strong(&level->cell, &given, given & ~LEVEL_SLEPT);
-    }
+    if (given & FUTEX_WAITERS && futex_wake(&level->word, 1) == 0)
+        atomic_compare_exchange_strong(&level->cell, &given, given & ~(uint64_t)FUTEX_WAITERS);
     thread_expects(self, NULL);
     return 0;
 }

@@ -10,9 +10,9 @@
  * whoever was woken sets the bit again: as it takes, as it falls asleep anew, or as it gives up; or it dies, and the
  * kernel wakes another. One that was woken and leaves units behind wakes the next.
  *
- * Some sleep only to know whether there is a unit (level_announce), and take none: a wake that goes to one of them is
- * wasted on it. So while LEVEL_WATCHED is set each wake is for all, and the others nap: a giver who is killed wakes but
- * one. They themselves look again now and then, for the same reason.
+ * Some only want to know whether there is a unit, and take none: a wake that went to one of them would be wasted on it.
+ * They sleep elsewhere, where the noun has them, and LEVEL_WATCHED says so: while it is set no unit is given but by one
+ * who has told them first (level_give_told).
  */
 #ifndef WAIT_LEVEL_H
 #define WAIT_LEVEL_H
@@ -22,6 +22,8 @@
 #include <stdbool.h>
 
 #define LEVEL_MOST INT32_MAX
+
+enum { LEVEL_SEEN = 1 };
 
 /* All by CAS of the cell, by anyone. */
 struct level {
@@ -35,7 +37,7 @@ struct level {
 };
 
 #define LEVEL_OPEN FUTEX_OWNER_DIED       /* a bit that the kernel does not look at where the id part is 0 */
-#define LEVEL_WATCHED (UINT64_C(1) << 63) /* beside the units. Never without FUTEX_WAITERS */
+#define LEVEL_WATCHED (UINT64_C(1) << 63) /* beside the units, of which there is none then */
 #define LEVEL_SLEPT (LEVEL_WATCHED | FUTEX_WAITERS)
 
 static inline uint32_t level_units(uint64_t cell)
@@ -50,10 +52,9 @@ static inline uint64_t level_cell(uint32_t units, uint64_t slept)
 }
 
 int level_take_slowly(struct thread *self, struct level *level, uint32_t cpu, int64_t deadline);
-int level_give_slowly(struct thread *self, struct level *level, uint32_t most);
+int level_give_slowly(struct thread *self, struct level *level, uint32_t most, uint64_t told);
 
-/* For one who only wants to know: whether there is a unit. If not, whoever sleeps while the word is FUTEX_WAITERS is
- * woken when there is; or, if its giver was killed then, perhaps not. */
+/* For one who only wants to know: whether there is a unit. If not, the next giver is told LEVEL_SEEN. */
 bool level_announce(struct level *level);
 
 /* So many units, at once: before anyone else uses it. */
@@ -78,14 +79,20 @@ static inline int level_take(struct thread *self, struct level *level, uint32_t 
     return level_try(level) ? 0 : level_take_slowly(self, level, cpu, deadline);
 }
 
-/* Gives a unit. 0, or -EOVERFLOW: there would be more than `most`. */
+/* Gives a unit. 0, or -EOVERFLOW: there would be more than `most`. LEVEL_SEEN: it has not, for some watch. */
 static inline int level_give(struct thread *self, struct level *level, uint32_t most)
 {
     uint64_t cell = atomic_load_explicit(&level->cell, memory_order_relaxed);
-    while (!(cell & FUTEX_WAITERS) && level_units(cell) < most)
+    while (!(cell & LEVEL_SLEPT) && level_units(cell) < most)
         if (atomic_compare_exchange_weak(&level->cell, &cell, level_cell(level_units(cell) + 1, 0)))
             return 0;
-    return level_give_slowly(self, level, most);
+    return level_give_slowly(self, level, most, 0);
+}
+
+/* The same, by one who has told those who watch, and who begin to watch, that a unit may come. */
+static inline int level_give_told(struct thread *self, struct level *level, uint32_t most)
+{
+    return level_give_slowly(self, level, most, LEVEL_WATCHED);
 }
 
 #endif
