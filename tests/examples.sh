@@ -51,6 +51,7 @@ for method in fork spawn forkserver; do
     expect queue '[1, 4, 9, 16]' $method
     expect pipe 'Hello, World!' $method
     expect loop '100 200' $method
+    expect pool_loop 328350 $method
     if [ -e "$build/examples/loop_uv" ]; then
         expect loop_uv '100 338350' $method
     fi

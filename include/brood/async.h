@@ -7,6 +7,8 @@
  * destroyed. `out` and `ends` outside the region are written inside brood_result_wait, and in brood_pool_destroy, which
  * waits for no task but ends them.
  *
+ * For loops: brood_wait and brood_watch (brood/wait.h) take results among other things, and pools for their callbacks.
+ *
  * multiprocessing's AsyncResult in these words: get and wait are brood_result_wait; ready is brood_result_wait(result,
  * 0) != -ETIMEDOUT; successful is its being 0; callback and error_callback are `done` of brood_task_options.
  *
@@ -76,6 +78,10 @@ BROOD_API int brood_result_end(brood_result *result, brood_end *end);
  * Of imap no more is read: brood_result_next tells what was, then EPIPE.
  * 0, also when all has ended already, or the pool.  EINVAL: NULL; bad grace.  EAGAIN: as brood_pool_map. */
 BROOD_API int brood_result_cancel(brood_result *result, int grace_ms);
+
+/* Calls the callbacks (`done`) of this thread's results that are there, as every call does that submits or waits; how
+ * many. For loops: BROOD_WAIT_POOL says when there are some. */
+BROOD_API int brood_pool_callbacks(brood_pool *pool);
 
 /* Gives the handle back. NULL is fine. EBUSY: something of it has not ended, or another thread is in its `done`, or in
  * brood_result_next. Imap's is not refused for what has not ended: what has not begun is not run, and this waits for

@@ -1,5 +1,5 @@
-/* brood/wait.h: waiting for any of many: processes, queues, connections, events, semaphores and descriptors, in one
- * call; and a descriptor of it all, for those who have a loop already.
+/* brood/wait.h: waiting for any of many: processes, queues, connections, events, semaphores, results of pools and
+ * descriptors, in one call; and a descriptor of it all, or of one of them, for those who have a loop already.
  *
  *     brood_waitable items[] = {
  *         { .kind = BROOD_WAIT_PROCESS, .object = process },
@@ -41,6 +41,10 @@ typedef enum brood_wait_kind {
     BROOD_WAIT_QUEUE,
     BROOD_WAIT_CONNECTION, /* a brood_connection: there is something to receive, or it has ended */
     BROOD_WAIT_LISTENER,   /* a brood_listener: there may be somebody to accept */
+    /* A brood_result: brood_result_wait, or of an imap brood_result_next, would not wait: for all of it is there, or
+     * the next is, or its pool stands in the way. A keeper that has died is replaced meanwhile, as by those calls. */
+    BROOD_WAIT_RESULT,
+    BROOD_WAIT_POOL, /* a brood_pool: a callback of this thread's results is to be called (brood_pool_callbacks) */
 } brood_wait_kind;
 
 enum { BROOD_READABLE = 1, BROOD_WRITABLE = 2 };
@@ -59,8 +63,8 @@ typedef struct brood_waitable {
  * How many are.  ETIMEDOUT: none was to the end; with timeout 0 it is a look.
  * EINVAL: items is NULL, or count 0; a bad timeout; or one of them is no such thing as it says.  EBADF: no open
  * descriptor; one of a file on disk is always ready.  EEXIST: the same descriptor or process twice.  ECHILD: a process
- * that another process started.  EMFILE, ENFILE: no descriptor is free: it needs up to four, but for events and
- * semaphores alone, up to 128.  ENOMEM. */
+ * that another process started.  EPERM: a result, or pool, of another process.  EMFILE, ENFILE: no descriptor is free:
+ * it needs up to four, but for events and semaphores alone, up to 128.  ENOMEM. */
 BROOD_API int brood_wait(brood_waitable *items, size_t count, int timeout_ms);
 
 /* What is waited for again and again: a set of things that is kept. Its process' own: EPERM in others. Its threads may

@@ -10,7 +10,22 @@
 #include <brood/connection.h>
 #include <brood/listener.h>
 #include <brood/process.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
+
+static _Atomic(waitable_announcer *) announcers[BROOD_WAIT_POOL + 1]; /* NULL: there is no such thing yet */
+
+void waitable_announce_by(brood_wait_kind kind, waitable_announcer *announcer)
+{
+    atomic_store(&announcers[kind], announcer);
+}
+
+/* Of a room above this one. */
+static bool is_higher(const brood_waitable *item)
+{
+    return item->kind == BROOD_WAIT_RESULT || item->kind == BROOD_WAIT_POOL;
+}
 
 /* The end of a pipe; other connections have a descriptor. */
 static bool is_pipe(const brood_waitable *item)
@@ -21,7 +36,7 @@ static bool is_pipe(const brood_waitable *item)
 bool waitable_has_word(const brood_waitable *item)
 {
     return item->kind == BROOD_WAIT_EVENT || item->kind == BROOD_WAIT_SEMAPHORE || item->kind == BROOD_WAIT_QUEUE ||
-           is_pipe(item);
+           is_higher(item) || is_pipe(item);
 }
 
 int waitable_descriptor(const brood_waitable *item, const char *call, int *fd)
@@ -58,6 +73,10 @@ int waitable_announce(const brood_waitable *item, const char *call, struct waita
     if (is_pipe(item)) {
         brood_queue *queue = pipe_queue(object);
         return queue ? queue_announce(queue, BROOD_GETS, call, news) : -EINVAL;
+    }
+    if (is_higher(item)) {
+        waitable_announcer *announcer = atomic_load(&announcers[item->kind]);
+        return announcer ? announcer(object, call, news) : error_set(EINVAL, "%s: this process has no pool", call);
     }
     if (item->kind == BROOD_WAIT_QUEUE)
         return queue_announce(object, item->want ? item->want : BROOD_GETS, call, news);

@@ -28,6 +28,10 @@ int waitable_descriptor(const brood_waitable *item, const char *call, int *fd);
  * sentence. */
 int waitable_announce(const brood_waitable *item, const char *call, struct waitable_news *news);
 
+/* What announces things of that kind: a higher room's, from when there is one of them. */
+typedef int waitable_announcer(const void *object, const char *call, struct waitable_news *news);
+void waitable_announce_by(brood_wait_kind kind, waitable_announcer *announcer);
+
 /* Whether both name the same thing. */
 bool waitable_is(const brood_waitable *item, const brood_waitable *other);
 

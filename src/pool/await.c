@@ -104,10 +104,8 @@ static void sleep_on_duty(const struct await *await, struct seat *seat, uint32_t
         futex_sleep(duty, word | FUTEX_WAITERS, deadline);
 }
 
-/* What stands in the way of its coming: 0, or as pool_await. Verdicts are believed that were not there at `since`. */
-static int look_around(const struct await *await, uint32_t since, uint32_t *verdicts)
+int pool_foresee(struct brood_pool *pool, uint32_t since, uint32_t *verdicts)
 {
-    struct brood_pool *pool = await->pool;
     if (atomic_load(&pool->broken))
         return error_set(ENOTRECOVERABLE, "pool '%s' is broken: %s", pool->name, pool->why);
     if (atomic_load(&pool->owner->ended))
@@ -122,6 +120,21 @@ static int look_around(const struct await *await, uint32_t since, uint32_t *verd
     return 0;
 }
 
+/* The same for one who waits; it has heard of it then. */
+static int look_around(const struct await *await, uint32_t since, uint32_t *verdicts)
+{
+    *verdicts = since;
+    int failed = pool_foresee(await->pool, since, verdicts);
+    if (failed == -EAGAIN && await->heard)
+        atomic_store(await->heard, *verdicts);
+    return failed;
+}
+
+static uint32_t heard_before(const struct await *await)
+{
+    return atomic_load(await->heard ? await->heard : &await->pool->verdicts);
+}
+
 static int64_t earlier(int64_t one, int64_t other)
 {
     return one < other ? one : other;
@@ -130,7 +143,7 @@ static int64_t earlier(int64_t one, int64_t other)
 static int await_in(const struct await *await, unsigned seat)
 {
     struct brood_pool *pool = await->pool;
-    uint32_t since = atomic_load(&pool->verdicts), verdicts = since;
+    uint32_t since = heard_before(await), verdicts = since;
     int64_t tick = await->tick ? clock_now() + AWAIT_TICK : CLOCK_NEVER;
     while (!await->over(await->context)) {
         int failed = look_around(await, since, &verdicts);
@@ -162,8 +175,8 @@ int pool_await(const struct await *await)
         return 0;
     if (await->deadline <=
         clock_now()) { /* who only polls also keeps the keeper alive, and learns that it is in vain */
-        uint32_t verdicts = atomic_load(&await->pool->verdicts);
-        int failed = look_around(await, verdicts, &verdicts);
+        uint32_t verdicts;
+        int failed = look_around(await, heard_before(await), &verdicts);
         return await->over(await->context) ? 0 : failed < 0 ? failed : -ETIMEDOUT;
     }
     if (spin(await))

@@ -16,6 +16,8 @@ struct await {
     void (*tick)(void *context);               /* every PROGRESS_NS while it waits; NULL: nothing */
     uint32_t (*cpu)(void *context);            /* where who owes it runs, + 1: wait/spin.h; NULL: it does not spin */
     void *context;
+    /* The pool's verdicts that were told the caller before, who is told of each once; NULL: those before this call. */
+    _Atomic uint32_t *heard;
     int64_t deadline;
 };
 
@@ -24,5 +26,9 @@ struct await {
 /* 0: it has come.  -ETIMEDOUT, without a sentence.  -ECANCELED, likewise: the pool was ended, and it will not come.
  * -EAGAIN, -ENOTRECOVERABLE: it will not come as things are, with a sentence. */
 int pool_await(const struct await *await);
+
+/* What stands in the way of anything's coming: 0, or as pool_await; it sees to the keeper. The pool's *verdicts are
+ * believed only if there is one since `since`. */
+int pool_foresee(struct brood_pool *pool, uint32_t since, uint32_t *verdicts);
 
 #endif

@@ -97,6 +97,29 @@ static void ask_next(void *result, unsigned seat)
         call_ask(&imap->slots[imap->given % imap->ahead], seat);
 }
 
+/* For those who watch: whether brood_result_next would not wait. */
+static bool is_ready(void *result)
+{
+    struct imap *imap = result;
+    size_t at;
+    pthread_mutex_lock(&imap->slots_guard);
+    bool ready = imap->given == imap->read || find_next(imap, &at);
+    pthread_mutex_unlock(&imap->slots_guard);
+    return ready;
+}
+
+static void ask_ready(void *result, unsigned seat)
+{
+    struct imap *imap = result;
+    if (imap->options.unordered) {
+        ask_all(imap, seat);
+        return;
+    }
+    pthread_mutex_lock(&imap->slots_guard);
+    call_ask(&imap->slots[imap->given % imap->ahead], seat);
+    pthread_mutex_unlock(&imap->slots_guard);
+}
+
 static uint32_t next_cpu(void *result)
 {
     struct imap *imap = result;
@@ -213,6 +236,7 @@ static int next(struct imap *imap, const char *name, void *out, brood_end *end, 
                                  .tick = imap->progress.teller ? tick : NULL,
                                  .cpu = next_cpu,
                                  .context = imap,
+                                 .heard = &imap->result.heard,
                                  .deadline = deadline };
     failed = pool_await(&await);
     if (failed == -ETIMEDOUT)
@@ -223,7 +247,9 @@ static int next(struct imap *imap, const char *name, void *out, brood_end *end, 
     if (!find_next(imap, &at)) /* the pool was ended, so that no more will be over: any of those there are */
         while (!imap->slots[at].call)
             at = (at + 1) % imap->ahead;
+    pthread_mutex_lock(&imap->slots_guard);
     imap->turn = at;
+    pthread_mutex_unlock(&imap->slots_guard);
     return hand_out(imap, &imap->slots[at], out, end);
 }
 
@@ -308,6 +334,8 @@ static int finish(brood_result *result)
 static const struct result_kind imap_kind = { .over = all_over,
                                               .ask = ask_all,
                                               .one_by_one = true,
+                                              .ready = is_ready,
+                                              .ask_ready = ask_ready,
                                               .collect = collect,
                                               .cancel = cancel,
                                               .finish = finish,

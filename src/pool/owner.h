@@ -31,7 +31,7 @@ struct owner {
     int fallen;              /* keepers in a row that ended, or were killed, without a wait's end between */
     _Atomic unsigned users;  /* threads in a call that submits or waits; OWNER_CLOSED: no more tasks */
     _Atomic bool ended;      /* keeper and workers are gone, for good */
-    uint64_t seats;          /* a bit for each that a thread has */
+    uint64_t seats;          /* a bit for each that a thread has, and for the watchers' */
     struct retired *retired; /* jobs that have ended, but whose memory a worker may still look at */
     struct functions functions;
     struct queue {
@@ -42,6 +42,7 @@ struct owner {
     brood_result *results;  /* not yet destroyed; the latest first */
     brood_result *oldest;
     _Atomic unsigned callbacks; /* results that have one to be run */
+    bool watched;               /* for those: the watchers' seat is to be told of all results */
     struct teller *tellers;
     pthread_mutex_t turns; /* who cancels a turn; no other guard is taken inside */
 };

@@ -9,6 +9,7 @@
 #include "pool/owner.h"
 #include "pool/result.h"
 #include "pool/task.h"
+#include "pool/watched.h"
 #include "process/process.h"
 #include "process/start.h"
 #include "region/heap.h"
@@ -38,6 +39,10 @@ void seat_tell(struct seat *seat)
 {
     if (atomic_fetch_or(&seat->duty.word, SEAT_NEWS) & FUTEX_WAITERS)
         futex_wake(&seat->duty.word, FUTEX_EVERYONE);
+    if (atomic_load(&seat->turn) & SEAT_WATCHED) {
+        atomic_fetch_add(&seat->turn, 2 * SEAT_WATCHED);
+        futex_wake(&seat->turn, FUTEX_EVERYONE);
+    }
 }
 
 void pool_tell_callers(struct brood_pool *pool)
@@ -338,6 +343,7 @@ static struct brood_pool *lay_out(uint32_t count)
     pthread_mutex_init(&owner->guard, NULL);
     pthread_mutex_init(&owner->turns, NULL);
     heap_label(pool, "pool");
+    owner->seats = UINT64_C(1) << (WATCH_SEAT - 1);
     pool->owner = owner;
     pool->creator = getpid();
     pool->wanted = count;
@@ -349,6 +355,7 @@ brood_pool *brood_pool_create(int workers, const brood_pool_options *options)
     if (region_enter() < 0 || check(workers, options) < 0)
         return NULL;
     uint32_t count = workers ? (uint32_t)workers : (uint32_t)brood_cpu_count();
+    pool_can_be_watched();
     struct brood_pool *pool = lay_out(count > POOL_WORKERS ? POOL_WORKERS : count);
     if (!pool)
         return NULL;
@@ -448,7 +455,7 @@ int brood_pool_terminate(brood_pool *pool)
 
 static bool has_news(void *owner)
 {
-    return results_have_news(owner) || results_are_over(owner);
+    return results_have_news(owner, 0) || results_are_over(owner);
 }
 
 static void ask_all(void *owner, unsigned seat)

@@ -23,7 +23,7 @@
 #define POOL_WORKERS 1024
 #define DEATHS_MOST 1000 /* that are counted: brood/pool.h says so */
 #define CREW_WORKERS 8   /* records in a block */
-#define POOL_SEATS 64    /* threads that wait at once and are told at once */
+#define POOL_SEATS 64    /* of threads that wait at once and are told at once; the last is for all who only watch */
 
 /* One worker's place. Written by its process alone while that lives; by the keeper when it is gone. */
 struct worker {
@@ -49,12 +49,17 @@ struct worker {
 /* Where a caller sleeps. The keeper holds `duty` for its life, so that the kernel wakes the caller if the keeper dies.
  * While it is held its FUTEX_OWNER_DIED bit means nothing to the kernel; here it says SEAT_NEWS: look again. It is set
  * by whoever has news (a result is there, the pool is stuck), cleared by the caller before it looks: so the word on
- * which it then sleeps is another one if there was news meanwhile. One thread sits there at a time. */
+ * which it then sleeps is another one if there was news meanwhile. One thread sits there at a time; but those who only
+ * watch (brood/wait.h) share the last one, and sleep on its turn, which goes on with all news once SEAT_WATCHED is set
+ * there, and then stays. A keeper's death they hear of by its pidfd. */
 struct seat {
     _Alignas(64) struct robust_word duty;
+    _Atomic uint32_t turn;
 };
 
 #define SEAT_NEWS FUTEX_OWNER_DIED
+#define SEAT_WATCHED 1
+#define WATCH_SEAT POOL_SEATS /* from 1, as in struct await */
 
 enum { CLOSING_NOT, CLOSING_ORDERLY, CLOSING_AT_ONCE };
 

@@ -37,6 +37,7 @@ void result_join(brood_result *result, struct brood_pool *pool, const brood_task
     result->context = options ? options->context : NULL;
     result->told = !result->done;
     result->ticks = options && options->progress;
+    result->heard = atomic_load(&pool->verdicts);
     pthread_mutex_lock(&owner->guard);
     result->next = owner->results;
     if (owner->results)
@@ -45,7 +46,13 @@ void result_join(brood_result *result, struct brood_pool *pool, const brood_task
         owner->oldest = result;
     owner->results = result;
     owner->callbacks += !result->told;
+    bool watched = owner->watched && !result->told;
+    if (watched)
+        result->kind->ask(result, WATCH_SEAT);
+    bool over = watched && result->kind->over(result); /* before it was asked, perhaps */
     pthread_mutex_unlock(&owner->guard);
+    if (over)
+        seat_tell(&pool->seats[WATCH_SEAT - 1]);
 }
 
 /* Under the pool's guard. */
@@ -62,6 +69,14 @@ void results_ask(struct owner *owner, unsigned seat)
     for (brood_result *result = owner->results; result; result = result->next)
         result->kind->ask(result, seat);
     pthread_mutex_unlock(&owner->guard);
+}
+
+void results_watch(struct owner *owner)
+{
+    pthread_mutex_lock(&owner->guard);
+    owner->watched = true;
+    pthread_mutex_unlock(&owner->guard);
+    results_ask(owner, WATCH_SEAT);
 }
 
 bool results_are_over(struct owner *owner)
@@ -114,6 +129,7 @@ static int await(brood_result *result, int64_t deadline)
                                  .tick = result->ticks ? result->kind->tick : NULL,
                                  .cpu = result->kind->cpu,
                                  .context = result,
+                                 .heard = &result->heard,
                                  .deadline = deadline };
     return pool_await(&await);
 }
@@ -182,23 +198,26 @@ static void end_telling(struct owner *owner, const struct teller *teller)
     pthread_mutex_unlock(&owner->guard);
 }
 
-void results_tell(struct brood_pool *pool, bool everyone, bool few)
+int results_tell(struct brood_pool *pool, bool everyone, bool few)
 {
+    int count = 0;
     struct owner *owner = pool->owner;
     struct teller teller = { .thread = thread_self()->id };
     brood_result *result;
     while ((result = next_to_tell(owner, &teller, everyone, few))) {
         result->done(result->context, result, collect(result, result->kind->over(result) ? 0 : -ECANCELED));
         end_telling(owner, &teller); /* the result may be gone */
+        count++;
     }
+    return count;
 }
 
-bool results_have_news(struct owner *owner)
+bool results_have_news(struct owner *owner, uint32_t thread)
 {
     bool news = false;
     pthread_mutex_lock(&owner->guard);
     for (brood_result *result = owner->results; result && owner->callbacks && !news; result = result->next)
-        news = !result->told && has_come(owner, result);
+        news = !result->told && (!thread || result->thread == thread) && has_come(owner, result);
     pthread_mutex_unlock(&owner->guard);
     return news;
 }

@@ -17,6 +17,9 @@ struct result_kind {
     uint32_t (*cpu)(void *result);
     void (*tick)(void *result); /* while it is waited for, if `ticks`; NULL: nothing */
     bool one_by_one;            /* its results are for brood_result_next */
+    /* The same as over and ask, of what a call that waits for it would return next, by any thread. NULL: they are. */
+    bool (*ready)(void *result);
+    void (*ask_ready)(void *result, unsigned seat);
     /* Under the result's guard. All has ended, or `failed` (a negative errno, with a sentence but for ECANCELED) says
      * why it will not: hands over what there is, frees what it took of the region, and says what brood_result_wait is
      * to return, with a sentence. */
@@ -36,8 +39,9 @@ struct brood_result {
     bool told;                      /* the callback has been called, or there is none; under the pool's guard */
     void (*done)(void *context, brood_result *result, int failed);
     void *context;
-    bool ticks;            /* somebody is told how far it is */
-    pthread_mutex_t guard; /* of the rest */
+    bool ticks;             /* somebody is told how far it is */
+    _Atomic uint32_t heard; /* pool/await.h */
+    pthread_mutex_t guard;  /* of the rest */
     _Atomic bool collected;
     int outcome;
     char *sentence; /* of the outcome; NULL: none */
@@ -51,17 +55,21 @@ void result_join(brood_result *result, struct brood_pool *pool, const brood_task
 int result_is_busy(const brood_result *result);
 
 /* Calls the callbacks of this thread's results that are there; `everyone`: of other threads' too; `few`: looks at some
- * only. Never with a guard held. */
-void results_tell(struct brood_pool *pool, bool everyone, bool few);
+ * only. How many. Never with a guard held. */
+int results_tell(struct brood_pool *pool, bool everyone, bool few);
 
 /* Collects every result of the pool that has not been, and lets go of all; `failed` as for collect. With no other user
  * of the pool. */
 void results_end(struct brood_pool *pool, int failed);
 
-/* Whether a callback is to be called; whether all the pool's results are over. Has a seat told of either. */
-bool results_have_news(struct owner *owner);
+/* Whether a callback of that thread (0: of any) is to be called; whether all the pool's results are over. Has a seat
+ * told of either. */
+bool results_have_news(struct owner *owner, uint32_t thread);
 bool results_are_over(struct owner *owner);
 void results_ask(struct owner *owner, unsigned seat);
+
+/* The watchers' seat is told of all results of the pool from now on. */
+void results_watch(struct owner *owner);
 
 /* As brood_result_wait, of any kind. */
 int result_await(brood_result *result, int64_t deadline);

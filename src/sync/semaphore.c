@@ -79,7 +79,7 @@ static uint32_t count_free(const struct seats *seats)
 /* Each thread begins at a seat of its own: it is in its cache, and where it looks for the one that it holds. */
 static uint32_t first_of(const struct thread *self, uint32_t count)
 {
-    return self->id % count;
+    return count ? self->id % count : 0;
 }
 
 static uint32_t next_of(uint32_t at, uint32_t count)
