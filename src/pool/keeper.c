@@ -76,6 +76,8 @@ static void begin(struct brood_pool *pool)
         latch_hold(self, &pool->seats[i].duty);
     }
     pool_tell_callers(pool);
+    for (int i = 0; i < POOL_SEATS; i++) /* those who saw nobody on duty, and could not say that they sleep */
+        futex_wake(&pool->seats[i].duty.word, FUTEX_EVERYONE);
 }
 
 /* Whether the worker holds its slot's life word, and so lives. */
