@@ -44,7 +44,7 @@ static size_t blocks(void)
 
 static void put_numbers(struct place *place, int from, int count)
 {
-    char bytes[5000] = "";
+    char bytes[8000] = "";
     for (int i = from; i < from + count; i++) {
         memcpy(bytes, &i, sizeof i);
         CHECK_RESULT(brood_queue_put(place->queue, bytes, place->size, 1000), 0);
@@ -53,7 +53,7 @@ static void put_numbers(struct place *place, int from, int count)
 
 static int get_number(struct place *place, int expected)
 {
-    char bytes[5000];
+    char bytes[8000];
     int number = -1;
     if (CHECK_RESULT(brood_queue_get(place->queue, bytes, place->size, NULL, TOLD_MS), expected))
         memcpy(&number, bytes, sizeof number);
@@ -190,7 +190,7 @@ static void thrown_away(void)
 static int get_and_tell(void *arg)
 {
     struct place *place = arg;
-    char bytes[5000];
+    char bytes[8000];
     atomic_fetch_add(&place->waiting, 1);
     int result = brood_queue_get(place->queue, bytes, place->size, NULL, BROOD_FOREVER);
     atomic_fetch_add(&place->got, 1);
@@ -300,7 +300,7 @@ static void waiters_die(void)
 static void reserved_is_given_back(void)
 {
     size_t before = blocks();
-    struct place *place = new_place(NULL, 3000);
+    struct place *place = new_place(NULL, 6000);
     place->count = 10;
     CHECK_EQ(kill_child(start_staying(place, reserve_and_stay)), SIGKILL);
     size_t with = blocks();
@@ -319,7 +319,7 @@ static void reserved_is_given_back(void)
 static void destroyed_with_the_dead(void)
 {
     size_t before = blocks();
-    struct place *place = new_place(NULL, 3000);
+    struct place *place = new_place(NULL, 6000);
     place->count = 4;
     put_numbers(place, 0, 7);
     pid_t pid = start_staying(place, borrow_and_stay);
@@ -484,9 +484,9 @@ static void owed_gets(void)
 static int put_for_ever(void *arg)
 {
     struct place *place = arg;
-    char bytes[5000] = "";
+    char bytes[8000] = "";
     for (uint32_t seed = (uint32_t)getpid();;) {
-        size_t size = random_next(&seed) % 3 ? 8 : 3000;
+        size_t size = random_next(&seed) % 3 ? 8 : 6000;
         if (brood_queue_put(place->queue, bytes, size, 5000) != 0)
             return 1;
         atomic_fetch_add(&place->put, 1);
@@ -496,7 +496,7 @@ static int put_for_ever(void *arg)
 static int get_for_ever(void *arg)
 {
     struct place *place = arg;
-    char bytes[5000];
+    char bytes[8000];
     for (size_t got;;) {
         if (brood_queue_get(place->queue, bytes, sizeof bytes, &got, 5000) < 0)
             return 1;
@@ -523,7 +523,7 @@ static void storm(void)
     }
     for (int i = 0; i < MEMBERS; i++)
         CHECK_EQ(kill_child(pids[i]), SIGKILL);
-    char bytes[5000];
+    char bytes[8000];
     long left = 0, put = atomic_load(&place->put), taken = atomic_load(&place->taken);
     for (size_t got; brood_queue_get(place->queue, bytes, sizeof bytes, &got, 0) >= 0;)
         left++;

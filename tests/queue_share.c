@@ -20,7 +20,7 @@ struct share {
 
 struct message {
     int putter, number;
-    unsigned char bytes[2000];
+    unsigned char bytes[6000];
 };
 
 static struct share *new_share(const brood_queue_options *options)
@@ -136,27 +136,27 @@ static void small_ones(void)
 
 static void of_all_sizes(void)
 {
-    run_share(NULL, 2000, BROOD_FORK);
+    run_share(NULL, 6000, BROOD_FORK);
 }
 
 static void in_a_short_queue(void)
 {
-    run_share(&(brood_queue_options){ .max_messages = 1 }, 2000, BROOD_FORK);
+    run_share(&(brood_queue_options){ .max_messages = 1 }, 6000, BROOD_FORK);
 }
 
 static void in_few_bytes(void)
 {
-    run_share(&(brood_queue_options){ .max_bytes = 4000 }, 2000, BROOD_FORK);
+    run_share(&(brood_queue_options){ .max_bytes = 12000 }, 6000, BROOD_FORK);
 }
 
 static void spawned(void)
 {
-    run_share(&(brood_queue_options){ .max_messages = 50 }, 2000, BROOD_SPAWN);
+    run_share(&(brood_queue_options){ .max_messages = 50 }, 6000, BROOD_SPAWN);
 }
 
 static void by_fork_server(void)
 {
-    run_share(&(brood_queue_options){ .max_messages = 50 }, 2000, BROOD_FORKSERVER);
+    run_share(&(brood_queue_options){ .max_messages = 50 }, 6000, BROOD_FORKSERVER);
 }
 
 /* ---- waiting ---- */

@@ -13,10 +13,10 @@
  *   nothing any more, EPIPE too. brood_error() says whether one of them was killed. Before anyone has had an end nobody
  *   is missed there: so give a child its end as soon as it is started, or its early death is not noticed.
  * - Messages have 0 bytes to what the region holds; max_message and keys are nothing to them. A send that is killed has
- *   sent the message or not; a receiver that is killed takes a message of up to 1,000 bytes along, once it is its own,
+ *   sent the message or not; a receiver that is killed takes a message of up to 4,096 bytes along, once it is its own,
  *   and a larger one comes back for another that has the end.
  * - There is no descriptor: brood_connection_fd is ENOTSUP. BROOD_WAIT_CONNECTION (brood/wait.h) takes pipes as well.
- * - ENOMEM and ENOLCK (of messages of more than 1,000 bytes) come as of a queue (brood/queue.h); of the first call of a
+ * - ENOMEM and ENOLCK (of messages of more than 4,096 bytes) come as of a queue (brood/queue.h); of the first call of a
  *   process on an end, ENOMEM too; and of brood_connection_poll what brood_wait says.
  * - Descriptors cannot be sent along: EOPNOTSUPP. They can over the two ends of a socketpair(2), each made a connection
  *   by brood_connection_adopt.

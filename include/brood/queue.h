@@ -22,7 +22,7 @@
  *
  * EINVAL, of every call: the queue is NULL, or no queue that lives; or brood_init has not been called; a negative
  * timeout other than BROOD_FOREVER. ENOLCK, of those that borrow or reserve, and of put and get with messages of more
- * than 1,000 bytes: this thread holds as many locks and the like as it may. Not repeated below.
+ * than 4,096 bytes: this thread holds as many locks and the like as it may. Not repeated below.
  */
 #ifndef BROOD_QUEUE_H
 #define BROOD_QUEUE_H
@@ -95,7 +95,7 @@ BROOD_API int brood_queue_withdraw(brood_queue *queue, void *reserved);
  * *got is its size.  EPIPE: there is none, and none will come: the queue is closed, or all who owed it puts have
  * returned.  EOWNERDEAD: the same, but one of these did not return 0: it crashed, exited or failed, and is named by
  * brood_error(): what was got may not be all. (What others have borrowed may still come back to the queue.)
- * Killed in here: a message of up to 1,000 bytes is still in the queue, or lost with the caller; a larger one comes
+ * Killed in here: a message of up to 4,096 bytes is still in the queue, or lost with the caller; a larger one comes
  * back as if it had been borrowed. */
 BROOD_API int brood_queue_get(brood_queue *queue, void *buffer, size_t size, size_t *got, int timeout_ms);
 
@@ -106,7 +106,7 @@ BROOD_API int brood_queue_get_block(brood_queue *queue, brood_block *message, in
 
 /* Gets several: waits for the first, takes what else is there, up to `max` messages and `size` bytes of `buffer`, in
  * which they lie one after the other, each aligned to 16 bytes if the buffer is; messages[i] says where, and how long.
- * How many; those up to 1,000 bytes all at once: killed in here all of them are in the queue, or none. Which ones are
+ * How many; those up to 4,096 bytes all at once: killed in here all of them are in the queue, or none. Which ones are
  * redelivered is not told. Errors as of get; EMSGSIZE: the first does not fit: messages[0].size is its size. */
 BROOD_API int brood_queue_get_many(brood_queue *queue, void *buffer, size_t size, brood_block *messages, size_t max,
                                    int timeout_ms);

@@ -41,8 +41,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define INLINE_MOST ((size_t)1000)    /* bytes of a message that lies in the line; larger ones are blocks of the heap */
-#define SEGMENT_LEAST ((size_t)4096)  /* bytes of the first segment */
+#define INLINE_MOST ((size_t)4096)    /* bytes of a message that lies in the line; larger ones are blocks of the heap */
+#define SEGMENT_LEAST ((size_t)8192)  /* bytes of the first segment */
 #define SEGMENT_MOST ((size_t)16384)  /* ... and of the largest */
 #define SEGMENTS_KEPT ((size_t)40960) /* bytes of segments that an empty queue keeps at most */
 #define PATIENCE INT64_C(20000000)    /* ns to wait for others in the middle of a call, whatever the timeout */
