@@ -387,8 +387,9 @@ int semaphore_announce(brood_semaphore *memory, const char *call, struct futex_w
         return 1;
     if (latch_take(self, latch, clock_now() + TELLING) < 0)
         return 0;
-    bool open = level_announce(&semaphore->level);
+    /* Before it says that it watches: a giver who did without the latch, since this thread stood still, has told. */
     *watch = (struct futex_watch){ &latch->turn, atomic_load(&latch->turn) };
+    bool open = level_announce(&semaphore->level);
     latch_drop(self, latch);
     return open;
 }
