@@ -25,6 +25,8 @@ enum {
     ITEMS = 5,
     CHUNK = 2,
     MOST_WORKERS = 2,
+    MOST_PLACES = 3,
+    RESIZE_MS = 20000,
     MORE_WORKERS = 9,   /* than there is a block of records for */
     MAP_MS = 10000,     /* from the kill to the end of the caller's map */
     REPLACE_MS = 10000, /* from there until the pool has all its workers again */
@@ -42,18 +44,23 @@ struct stage {
     _Atomic int stall;             /* tasks in other processes than the victim wait for `released` */
     _Atomic int stalled;           /* how many do */
     _Atomic int ready;             /* the caller has a pool, and the next two are known */
-    _Atomic int keeper, worker[MOST_WORKERS];
+    _Atomic int keeper, worker[MOST_PLACES];
+    brood_pool *pool; /* the caller's; before there are tasks */
     _Atomic int victim;
     _Atomic int right; /* the caller's map did what it should */
     _Atomic int runs[ITEMS];
 };
 
+enum resize { RESIZE_NOT, RESIZE_MORE, RESIZE_LESS };
+
 struct scene {
     struct point *point;
     int workers;
-    bool keeper; /* is the victim; else worker 0 is */
+    bool keeper; /* is the victim; else worker 0 is, or the last, if there are to be fewer */
     bool calls;  /* the items are run as single calls, not as a map */
     bool cancel; /* the first of these is cancelled while it runs: for that, and not for a death, the keeper wakes */
+    bool nested; /* each item's task runs it by a map on its own pool, and that replies a block */
+    enum resize resize; /* instead of items: there is to be one worker more, or one less */
 };
 
 static struct stage *stage; /* the same in all processes of the family */
@@ -79,6 +86,23 @@ static int square(const void *in, void *out)
         await(&stage->released);
     }
     *(int *)out = item->value * item->value;
+    return 0;
+}
+
+static int square_in_block(const void *in, void *out)
+{
+    (void)out;
+    int *squared = brood_task_reply(sizeof *squared);
+    return squared ? square(in, squared) : 1;
+}
+
+static int square_by_map(const void *in, void *out)
+{
+    brood_block block = { 0 };
+    if (brood_pool_map(stage->pool, square_in_block, in, sizeof(struct item), &block, BROOD_BLOCKS, 1, NULL) != 0)
+        return 1;
+    *(int *)out = *(int *)block.data;
+    brood_free(block.data);
     return 0;
 }
 
@@ -117,7 +141,8 @@ static int run_items(const struct scene *scene, brood_pool *pool, const struct i
 {
     if (scene->calls)
         return run_calls(scene, pool, items, squares, options);
-    return brood_pool_map(pool, square, items, sizeof *items, squares, sizeof *squares, ITEMS, options);
+    return brood_pool_map(pool, scene->nested ? square_by_map : square, items, sizeof *items, squares, sizeof *squares,
+                          ITEMS, options);
 }
 
 static void fill(struct item *items, int *squares)
@@ -225,6 +250,7 @@ static brood_pool *warm_pool(const struct scene *scene)
     int squares[ITEMS];
     brood_pool *pool = brood_pool_create(scene->workers, NULL);
     fill(items, squares);
+    stage->pool = pool;
     for (int i = 0; pool && i < 2; i++)
         if (run_items(scene, pool, items, squares, NULL) != 0)
             return NULL;
@@ -239,6 +265,18 @@ static void know(struct scene *scene, brood_pool *pool)
     atomic_store(&stage->ready, 1);
 }
 
+/* Whoever dies in it, it is done in the end. */
+static void resize_under_fire(struct scene *scene, brood_pool *pool)
+{
+    scene->workers += scene->resize == RESIZE_MORE ? 1 : -1;
+    int failed = brood_pool_resize(pool, scene->workers, RESIZE_MS);
+    point_served(scene->point);
+    if (failed != 0)
+        point_fault(scene->point, POINT_TORN, "resize fails: %s", brood_error());
+    if (brood_pool_workers(pool) != scene->workers)
+        point_fault(scene->point, POINT_TORN, "the pool has %d workers", brood_pool_workers(pool));
+}
+
 static void call(void *context)
 {
     struct scene *scene = context;
@@ -249,9 +287,14 @@ static void call(void *context)
         point_fault(scene->point, POINT_TORN, "no pool: %s", brood_error());
         return;
     }
+    if (scene->resize && brood_pool_resize(pool, scene->workers, RESIZE_MS) != 0) /* all are there */
+        point_fault(scene->point, POINT_TORN, "the pool is not whole: %s", brood_error());
     know(scene, pool);
     await(&stage->go);
-    map_under_fire(scene, pool);
+    if (scene->resize)
+        resize_under_fire(scene, pool);
+    else
+        map_under_fire(scene, pool);
     await(&stage->released); /* a worker may be the victim long after the map: it must not be let go before its end */
     scene->cancel = false;
     map_in_peace(scene, pool);
@@ -259,8 +302,9 @@ static void call(void *context)
         point_fault(scene->point, POINT_TORN, "destroy fails: %s", brood_error());
     if (brood_heap_check() < 0 || brood_heap_stat(&after) < 0)
         point_fault(scene->point, POINT_TORN, "%s", brood_error());
-    else if (after.blocks < before.blocks || after.blocks > before.blocks + (scene->keeper ? 1 : 0))
-        /* What a dead keeper had prepared for a worker is freed when the family's table comes to its place again. */
+    else if (after.blocks < before.blocks || after.blocks > before.blocks + (scene->keeper || scene->nested ? 1 : 0))
+        /* What a dead keeper had prepared for a worker is freed when the family's table comes to its place again; a
+         * block that a task was handed is lost with it. */
         point_fault(scene->point, POINT_LOST, "%zu blocks before the pool, %zu after it", before.blocks, after.blocks);
 }
 
@@ -293,7 +337,8 @@ static bool halt(struct scene *scene, step_tracee *victim, pid_t caller)
 {
     if (!until(scene, &stage->ready, 1, "the caller has no pool"))
         return false;
-    int pid = scene->keeper ? stage->keeper : stage->worker[0];
+    int last = scene->resize ? scene->workers - 1 : 0;
+    int pid = scene->keeper ? stage->keeper : stage->worker[last];
     for (int i = 0; i < scene->workers; i++)
         point_settle(stage->worker[i]);
     point_settle(stage->keeper);
@@ -302,8 +347,10 @@ static bool halt(struct scene *scene, step_tracee *victim, pid_t caller)
         return false;
     }
     atomic_store(&stage->victim, scene->keeper ? 0 : pid);
-    atomic_store(&stage->stall, 1);
+    atomic_store(&stage->stall, scene->resize == RESIZE_NOT);
     signal_all(&stage->go);
+    if (scene->resize)
+        return point_settle(caller);
     int others = scene->keeper ? scene->workers : scene->workers - 1;
     if (!until(scene, &stage->stalled, others, "the workers do not begin") || !point_settle(caller)) {
         point_fault(scene->point, POINT_STUCK, "the pool does not come to rest");
@@ -322,13 +369,10 @@ static bool halt(struct scene *scene, step_tracee *victim, pid_t caller)
     return true;
 }
 
-static void run_inner(struct point *point, bool keeper, bool calls, bool cancel)
+static void run_inner(struct scene scene)
 {
-    struct scene scene = { .point = point,
-                           .workers = point->mode == POINT_ASLEEP ? 2 : 1,
-                           .keeper = keeper,
-                           .calls = calls,
-                           .cancel = cancel };
+    struct point *point = scene.point;
+    scene.workers = (point->mode == POINT_ASLEEP ? 2 : 1) + (scene.resize == RESIZE_LESS);
     step_tracee victim;
     if (!found_stage(point))
         return;
@@ -357,27 +401,42 @@ static void run_inner(struct point *point, bool keeper, bool calls, bool cancel)
 
 static void run_worker(struct point *point)
 {
-    run_inner(point, false, false, false);
+    run_inner((struct scene){ .point = point });
 }
 
 static void run_call_worker(struct point *point)
 {
-    run_inner(point, false, true, false);
+    run_inner((struct scene){ .point = point, .calls = true });
 }
 
 static void run_keeper(struct point *point)
 {
-    run_inner(point, true, false, false);
+    run_inner((struct scene){ .point = point, .keeper = true });
 }
 
 static void run_call_keeper(struct point *point)
 {
-    run_inner(point, true, true, false);
+    run_inner((struct scene){ .point = point, .keeper = true, .calls = true });
 }
 
 static void run_cancel_keeper(struct point *point)
 {
-    run_inner(point, true, true, true);
+    run_inner((struct scene){ .point = point, .keeper = true, .calls = true, .cancel = true });
+}
+
+static void run_nested_worker(struct point *point)
+{
+    run_inner((struct scene){ .point = point, .nested = true });
+}
+
+static void run_resize_keeper(struct point *point)
+{
+    run_inner((struct scene){ .point = point, .keeper = true, .resize = RESIZE_MORE });
+}
+
+static void run_resize_worker(struct point *point)
+{
+    run_inner((struct scene){ .point = point, .resize = RESIZE_LESS });
 }
 
 /* ---- the caller as victim: what it made must go, and the family must live on ---- */
@@ -489,6 +548,12 @@ const struct operation pool_operations[] = {
       .quick = 20 },
     { "pool_cancel_keeper", "the keeper at a call that is cancelled while it runs", run_cancel_keeper, NULL,
       .modes = ALL_MODES, .quick = 20 },
+    { "pool_nested_worker", "a worker whose tasks map on their own pool", run_nested_worker, NULL, .modes = ALL_MODES,
+      .quick = 50 },
+    { "pool_resize_keeper", "the keeper of a pool that becomes larger", run_resize_keeper, NULL, .modes = ALL_MODES,
+      .quick = 30 },
+    { "pool_resize_worker", "a worker that leaves, since the pool becomes smaller", run_resize_worker, NULL,
+      .modes = ALL_MODES, .quick = 30, .mortal = true },
     { "pool_create", "the caller in create", run_caller, ACT(call_create, false), .modes = AWAKE_ONLY, .quick = 20 },
     { "pool_map", "the caller in map", run_caller, ACT(call_map, false), .modes = AWAKE_AND_PAUSED, .quick = 60 },
     { "pool_call", "the caller in apply_async, wait and destroy", run_caller, ACT(call_map, true),
