@@ -383,6 +383,12 @@ const struct figure figures[] = {
         .goal = 100,
     },
     {
+        .name = "pool_map_traced",
+        .unit = "ns",
+        .what = "the same as pool_map_auto, 200,000 in one map, each a span of a trace",
+        .brood = pool_map_traced_brood,
+    },
+    {
         .name = "pool_balance",
         .unit = "us",
         .what = "a map of 10,000 tasks, 100 of them 1,000 times as long as the others, wherever those lie, 2 workers",

@@ -11,8 +11,10 @@
 #include <brood.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define TASKS 1000000L
+#define TRACED 200000L
 #define WORKERS 2
 
 static int square(const void *in, void *out)
@@ -77,4 +79,31 @@ double pool_map_auto_brood(void)
 double pool_map_chunk1_brood(void)
 {
     return pool_map(1, 2);
+}
+
+/* To a file in /tmp, which is removed. */
+double pool_map_traced_brood(void)
+{
+    char path[] = "/tmp/brood-bench-XXXXXX";
+    int fd = mkstemp(path);
+    long *numbers = calloc(TRACED, sizeof *numbers), *squares = calloc(TRACED, sizeof *squares);
+    brood_pool *pool = fd < 0 ? NULL : brood_pool_create(WORKERS, &(brood_pool_options){ .trace = path });
+    uint64_t began = 0;
+    int result = numbers && squares && pool ? 0 : -1;
+    for (int map = 0; map < 2 && result == 0; map++) { /* the first is the warm-up */
+        began = clock_ns();
+        result = brood_pool_map(pool, square, numbers, sizeof *numbers, squares, sizeof *squares, TRACED, NULL);
+    }
+    double each = (double)(clock_ns() - began) / TRACED;
+    if (result != 0)
+        each = trouble("a traced pool: %s", brood_error());
+    if (brood_pool_destroy(pool) < 0)
+        trouble("%s", brood_error());
+    if (fd >= 0) {
+        unlink(path);
+        close(fd);
+    }
+    free(squares);
+    free(numbers);
+    return each;
 }

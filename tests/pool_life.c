@@ -120,8 +120,9 @@ static void wrong_arguments(void)
     CHECK_NULL(brood_pool_create(-1, NULL), EINVAL);
     CHECK_NULL(brood_pool_create(1025, NULL), EINVAL);
     CHECK_NULL(brood_pool_create(1, &(brood_pool_options){ .start = (brood_start)99 }), EINVAL);
-    for (int i = 0; i < 8; i++) {
-        brood_pool_options options = { .name = "x" };
+    brood_pool_options options = { .name = "x" };
+    for (size_t i = 0; i < sizeof options.reserved / sizeof *options.reserved; i++) {
+        options = (brood_pool_options){ .name = "x" };
         options.reserved[i] = &here;
         CHECK_NULL(brood_pool_create(1, &options), EINVAL);
     }

@@ -65,13 +65,27 @@ typedef struct brood_pool_options {
     /* Each worker runs on one processor only: on those that the keeper may use, in turn, so that with more workers than
      * these some share one. Where that cannot be had it runs on any. */
     bool pinned;
-    void *reserved[8];
+    /* A file that gets a trace of the pool, for a timeline in Perfetto (ui.perfetto.dev) or chrome://tracing: a JSON
+     * array of Chrome's trace events. Each process has a row, and each run of a task a span there: its function's name,
+     * if the program is not stripped, its index, and how it ended; that of a task whose worker died ends with it. Items
+     * of a task's own maps are spans in its span. Maps are spans of their callers (but not imap's, nor single tasks);
+     * starts and deaths of workers and keepers, and resizes, are instants.
+     * The file is emptied first; "%p" in its name is the creator's process id. It is written some 0.1 s late, by a
+     * worker when it has run 256 tasks; it is whole JSON whoever dies, except while a write is under way: one that a
+     * death has cut is mended by whoever comes next. Tasks take about 1 us longer each, and 150 bytes of the file; the
+     * region holds 20 KiB for each worker. If the file cannot be written any more (a full disk), or a write takes
+     * longer than a second, the trace ends, with a line in the log (brood/log.h), and the pool goes on.
+     * NULL: none, unless BROOD_TRACE in the environment names a file; the process' second pool then has FILE.2, and so
+     * on, and one whose file cannot be had is not traced, which the log tells. */
+    const char *trace;
+    void *reserved[7];
 } brood_pool_options;
 
 /* Makes a pool of `workers` processes, at most 1,024; 0: as many as brood_cpu_count(). Returns at once; the workers
  * start meanwhile. Yours to brood_pool_destroy.
  * NULL, EINVAL: workers is negative or too large; bad options (a negative number, more than 1,000 deaths); begin or
- * finish lies in no module; arg has no size and is not in the region.  ENOMEM: no memory in the region.  EAGAIN: the
+ * finish lies in no module; arg has no size and is not in the region; `trace` is no regular file.  EBUSY: another pool
+ * writes its trace there.  EACCES, ENOENT, ...: as open(2) of it.  ENOMEM: no memory in the region.  EAGAIN: the
  * keeper could not be started: the limit of processes, or the family's table, is full. And what brood_process_start
  * says of a spawned process. */
 BROOD_API brood_pool *brood_pool_create(int workers, const brood_pool_options *options);

@@ -32,6 +32,8 @@ const struct module_function *function_name(struct functions *functions, uintptr
         }
         heap_label(function, "function of a pool");
         function->name = name;
+        if (functions->symbols)
+            symbol_find(&name, function->symbol);
         function->next = functions->all;
         functions->all = function;
     }

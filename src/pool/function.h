@@ -6,7 +6,9 @@
 #define POOL_FUNCTION_H
 
 #include "os/module.h"
+#include "os/symbol.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct owner;
@@ -15,6 +17,7 @@ struct owner;
 struct function {
     struct module_function name; /* first: what workers are handed is its address */
     struct function *next;
+    char symbol[SYMBOL_SIZE]; /* where they are wanted, and it is known; else "" */
 };
 
 #define FUNCTIONS_KNOWN 64 /* of the program's own, found again by address alone */
@@ -22,6 +25,7 @@ struct function {
 /* The creator's. */
 struct functions {
     struct function *all;
+    bool symbols; /* are wanted */
     struct {
         uintptr_t address;
         const struct module_function *name;

@@ -362,7 +362,7 @@ size_t job_failed(const struct job *job, bool exactly)
 
 bool job_is_timed(const struct job *job)
 {
-    return job->pids || job->limited || job->work.pool->timed;
+    return job->pids || job->limited || job->work.pool->timed || job->work.pool->trace;
 }
 
 size_t job_waiting(const struct job *job)

@@ -78,6 +78,7 @@ static void begin(struct brood_pool *pool)
     pool_tell_callers(pool);
     for (int i = 0; i < POOL_SEATS; i++) /* those who saw nobody on duty, and could not say that they sleep */
         futex_wake(&pool->seats[i].duty.word, FUTEX_EVERYONE);
+    trace_keeper(pool);
 }
 
 /* Whether the worker holds its slot's life word, and so lives. */
@@ -128,6 +129,8 @@ static void settle_orphan(struct worker *worker)
     snprintf(lost.why, sizeof lost.why, "its worker and the pool's keeper died together");
     be_judged(worker, &lost);
     work_settle(worker, &lost);
+    if (pid)
+        trace_died(worker, &lost);
     table_release(worker->slot);
     atomic_store(&worker->pid, 0);
 }
@@ -180,6 +183,7 @@ static int start_worker(struct keeper *keeper, uint32_t index)
     if (!keeper->processes[index])
         return -errno;
     atomic_store(&worker->pid, brood_process_pid(keeper->processes[index]));
+    trace_worker(worker);
     return 0;
 }
 
@@ -225,6 +229,7 @@ static void take_end(struct keeper *keeper, uint32_t index, brood_end *end)
     if (end->how == BROOD_CRASHED && end->signal == SIGKILL)
         be_judged(worker, end);
     work_settle(worker, end);
+    trace_died(worker, end);
     atomic_compare_exchange_strong(&pool->lookout, &lookout, 0);
     atomic_store(&worker->pid, 0);
     process_discard(keeper->processes[index]);
@@ -375,6 +380,8 @@ static void sleep_until_news(struct keeper *keeper)
     int64_t left = keeper->retry ? keeper->retry - clock_now() : 1000000000;
     if (is_watching(pool) && left > KEEPER_WATCH)
         left = KEEPER_WATCH;
+    if (trace_goes_on(pool) && left > TRACE_TICK)
+        left = TRACE_TICK;
     for (uint32_t i = 0; i < keeper->count; i++) {
         keeper->polled[i + 1].fd = keeper->processes[i] ? process_descriptor(keeper->processes[i]) : -1;
         if (keeper->processes[i] && keeper->polled[i + 1].fd < 0 && left > THREAD_NAP)
@@ -439,7 +446,9 @@ int keeper_main(void *arg)
             watch_turns(&keeper);
         reap_workers(&keeper);
         reap_strangers(&keeper);
+        trace_flush(pool);
     }
     end_workers(&keeper, atomic_load(&pool->closing) == CLOSING_ORDERLY && !creator_is_gone(&keeper));
+    trace_finish(pool);
     return 0;
 }

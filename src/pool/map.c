@@ -291,8 +291,12 @@ int map_begin(struct map *map, const char *call, brood_task *task)
     failed = make_job(map, call, task);
     if (failed == 0 && (map->options.hard_ms || map->options.max_memory))
         task_watch(map->pool, &map->watch);
-    if (failed == 0)
+    if (failed == 0) {
+        map->traced = trace_map_begins(map->pool, map->job->task, map->count);
         failed = offer(map, call);
+        if (failed < 0)
+            trace_map_ends(map->pool, map->traced, map->job->task, failed);
+    }
     if (failed < 0)
         task_unwatch(map->pool, &map->watch);
     if (failed < 0 && map->job) {
@@ -502,6 +506,7 @@ int map_end(struct map *map, int failed)
         return 0;
     int result = gather_all(map, failed);
     int error = errno;
+    trace_map_ends(map->pool, map->traced, map->job->task, result);
     task_unwatch(map->pool, &map->watch);
     retire(map);
     errno = error;

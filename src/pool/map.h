@@ -22,6 +22,7 @@ struct map {
                                 * guard is taken inside */
     struct progress progress;
     struct watch watch;
+    uint64_t traced; /* its number there; 0: none */
 };
 
 /* What any call is given: 0, or -EINVAL, -ENOMEM with a sentence that begins with the call's name. */

@@ -137,6 +137,8 @@ static void run_item(const struct map *map, brood_task *task, const struct scrat
     if (code && !end->why[0])
         snprintf(end->why, sizeof end->why, "returned %d", code);
     worker_here->note.why[0] = 0;
+    if (worker_here->trace)
+        trace_nested(worker_here, end, began);
     hand_over(map, scratch, item, code == 0);
 }
 

@@ -44,6 +44,7 @@ struct owner {
     _Atomic unsigned callbacks; /* results that have one to be run */
     bool watched;               /* for those: the watchers' seat is to be told of all results */
     struct teller *tellers;
+    int trace_file;        /* holds the lock on it; -1: there is none */
     pthread_mutex_t turns; /* who cancels a turn; no other guard is taken inside */
 };
 

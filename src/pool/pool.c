@@ -54,6 +54,7 @@ void pool_tell_callers(struct brood_pool *pool)
 void work_settle(struct worker *worker, const brood_end *how)
 {
     struct work *work = atomic_load(&worker->work);
+    trace_settle(worker, how);
     task_settle_nests(worker); /* before its caller is told */
     if (work && work->kind == WORK_MAP)
         job_settle((struct job *)(void *)work, worker, how);
@@ -233,6 +234,7 @@ static void await_workers(struct brood_pool *pool)
 static void discard(struct brood_pool *pool)
 {
     struct owner *owner = pool->owner;
+    trace_discard(pool);
     if (owner) {
         calls_free(owner);
         functions_free(&owner->functions);
@@ -323,6 +325,8 @@ int pool_make_places(struct brood_pool *pool, uint32_t count)
         (*crew)[i % CREW_WORKERS].index = i;
         (*crew)[i % CREW_WORKERS].pool = pool;
     }
+    if (pool->trace && trace_make_rings(pool, atomic_load(&pool->count), count) < 0)
+        return -ENOMEM;
     if (count > atomic_load(&pool->count))
         atomic_store(&pool->count, count);
     return 0;
@@ -341,6 +345,7 @@ static struct brood_pool *lay_out(uint32_t count)
         return NULL;
     }
     pthread_mutex_init(&owner->guard, NULL);
+    owner->trace_file = -1;
     pthread_mutex_init(&owner->turns, NULL);
     heap_label(pool, "pool");
     owner->seats = UINT64_C(1) << (WATCH_SEAT - 1);
@@ -359,7 +364,8 @@ brood_pool *brood_pool_create(int workers, const brood_pool_options *options)
     struct brood_pool *pool = lay_out(count > POOL_WORKERS ? POOL_WORKERS : count);
     if (!pool)
         return NULL;
-    if (take_options(pool, options) == 0 && pool_keep(pool) == 0)
+    if (take_options(pool, options) == 0 && trace_open(pool, options ? options->trace : NULL) == 0 &&
+        pool_keep(pool) == 0)
         return pool;
     int failed = errno;
     discard(pool);
@@ -417,6 +423,7 @@ static void end_processes(struct brood_pool *pool, uint32_t how)
         }
     }
     await_workers(pool);
+    trace_finish(pool);
     atomic_store(&owner->ended, true);
     pool_tell_callers(pool);
 }

@@ -12,6 +12,7 @@
 #include "pool/job.h"
 #include "pool/ring.h"
 #include "pool/tally.h"
+#include "pool/trace.h"
 #include "pool/turn.h"
 #include "pool/work.h"
 #include "process/table.h"
@@ -42,8 +43,9 @@ struct worker {
     struct failure *report;    /* a record that it was about to hand in */
     struct nest *nest, *spare; /* pool/task.h: of the innermost call of its task's own; and one that comes or goes */
     struct brood_pool *pool;
-    struct end_note note; /* what its task says by brood_fail */
-    struct tally tally;   /* of the place, whoever has it */
+    struct end_note note;     /* what its task says by brood_fail */
+    struct tally tally;       /* of the place, whoever has it */
+    struct trace_ring *trace; /* likewise; NULL: the pool is not traced */
 };
 
 /* Where a caller sleeps. The keeper holds `duty` for its life, so that the kernel wakes the caller if the keeper dies.
@@ -83,6 +85,7 @@ struct brood_pool {
     void *arg_copy;                               /* goes with the pool */
     bool timed;                                   /* items of all maps are */
     bool pinned;                                  /* each worker to one processor */
+    struct trace *trace;                          /* NULL: it is not traced */
     char name[SLOT_NAME];
     char why[192];
     /* One idle worker may look out for what comes, awake; then a call that is put need not ring. */

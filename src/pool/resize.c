@@ -43,6 +43,7 @@ static int want(struct brood_pool *pool, uint32_t workers)
     pthread_mutex_unlock(&owner->guard);
     if (failed < 0)
         return error_set(ENOMEM, "no memory in the region for %u workers", workers);
+    trace_resized(pool, workers);
     pool_offer(pool);
     pool_poke(pool);
     return 0;

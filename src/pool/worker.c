@@ -150,11 +150,15 @@ static int run_noting(struct job *job, brood_task *task, uint64_t item, const vo
     int64_t began = atomic_load_explicit(&worker->turn.began, memory_order_relaxed);
     if (job->pids)
         atomic_store_explicit(&job->pids[item], pid, memory_order_relaxed);
+    if (worker->trace)
+        trace_task_begins(worker, job->task, item, began);
     int code = run_task(task, in, out);
     int64_t wall = clock_now() - began, wall_us = wall / 1000;
     if (job->walls)
         atomic_store_explicit(&job->walls[item], wall_us < INT32_MAX ? (int32_t)wall_us : INT32_MAX,
                               memory_order_relaxed);
+    if (worker->trace)
+        trace_task_ends(worker, began + wall, code);
     tally_slow(&worker->tally, job->task, item, wall, code ? BROOD_FAILED : BROOD_RETURNED, pid);
     return code;
 }
@@ -305,6 +309,8 @@ static void run_call(struct worker *worker, struct call *call)
     task_here.call = call;
     task_here.size = call->in_size;
     task_here.reply = call->replies ? &call->reply : NULL;
+    if (worker->trace && task && wanted)
+        trace_task_begins(worker, call->task, call->index, call->began);
     int code = task && wanted ? run_task(task, call->in, call->out) : failed;
     memset(&task_here, 0, sizeof task_here);
     if (__fpending(stdout))
@@ -317,6 +323,8 @@ static void run_call(struct worker *worker, struct call *call)
     int64_t now = clock_now();
     end->wall_us = (now - call->began) / 1000;
     call->unfit = !task;
+    if (worker->trace && task && wanted)
+        trace_task_ends(worker, now, code);
     tally_stop(&worker->tally, now);
     tally_add(&worker->tally.ended[end->how], 1);
     tally_slow(&worker->tally, call->task, call->index, now - call->began, end->how, end->pid);
