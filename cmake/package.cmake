@@ -32,7 +32,7 @@ if(TARGET brood_tool) # which has what it needs of the library inside
     list(APPEND CPACK_COMPONENTS_ALL tools)
     set(CPACK_DEBIAN_TOOLS_PACKAGE_NAME brood-tools)
     set(CPACK_DEBIAN_TOOLS_PACKAGE_SECTION devel)
-    set(CPACK_COMPONENT_TOOLS_DESCRIPTION "multiprocessing for C: brood ps, brood top, brood doctor")
+    set(CPACK_COMPONENT_TOOLS_DESCRIPTION "multiprocessing for C: brood ps, brood top, brood trace, brood doctor")
 endif()
 
 # A trigger has ldconfig run when the library comes and goes. (Where that goes to /usr/lib itself, CPack writes scripts

@@ -9,8 +9,9 @@
 struct request {
     int pid; /* 0: all families */
     bool json;
-    int64_t pause_ms; /* between looks */
-    long times;       /* 0: until it is interrupted */
+    int64_t pause_ms;   /* between looks */
+    long times;         /* 0: until it is interrupted */
+    const char *output; /* a file; NULL: standard output */
 };
 
 /* Exit statuses: of doctor, as of grep(1). */
@@ -19,6 +20,7 @@ enum { STATUS_FINE = 0, STATUS_FOUND = 1, STATUS_FAILED = 2 };
 int command_ps(const struct request *request);
 int command_doctor(const struct request *request);
 int command_top(const struct request *request);
+int command_trace(const struct request *request);
 
 /* Parts of the JSON that several commands write. */
 void tell_process(struct json *json, const struct sight *sight, const struct seen_process *process);

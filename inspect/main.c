@@ -1,6 +1,7 @@
 /* main.c: the tool `brood`: looks into running families from outside.
  *
- * It only reads: it takes no latch, maps nothing, and writes nowhere but to its own standard output.
+ * It only reads: it takes no latch, maps nothing, and writes nowhere but to its own standard output, or the
+ * file that it is told.
  */
 #include "command.h"
 
@@ -13,6 +14,7 @@ static const char help[] =
     "usage: brood ps [--json] [PID]\n"
     "       brood doctor [--json] [--seconds N] PID\n"
     "       brood top [--json] [--seconds N] [--times N] [PID]\n"
+    "       brood trace [--seconds N] [-o FILE] PID\n"
     "       brood --help | --version\n"
     "\n"
     "Looks into families of processes that run with brood, and changes nothing there. PID is any process of a family.\n"
@@ -25,6 +27,11 @@ static const char help[] =
     "top     what the family is at, anew every N seconds (1): pools with rates and progress, queues, locks that are\n"
     "        waited for, processes, the heap. In a terminal it fills the screen (q ends it, arrows scroll); else it\n"
     "        prints, --times N times. Without a PID, all families.\n"
+    "trace   looks 1,000 times a second, N seconds long (1), and writes what it saw to FILE, or prints it: a timeline\n"
+    "        for Perfetto or chrome://tracing, with what each worker of the pools is at, who waits for what, who holds\n"
+    "        what is waited for, and how much is in queues and before pools. It only samples: tasks shorter than its\n"
+    "        pause of 1 ms are seen together, as busy, and shorter waits not at all, nor what a busy machine kept it\n"
+    "        from seeing. A pool's option `trace`, or BROOD_TRACE, has each task told exactly.\n"
     "--json  the same for programs: ps and doctor print one document, top one line a look. Times are in milliseconds,\n"
     "        amounts in bytes.\n"
     "\n"
@@ -69,6 +76,10 @@ static int read_arguments(char **arguments, struct request *request)
                 request->pause_ms = (int64_t)number;
             else
                 request->times = (long)number;
+        } else if (strcmp(*at, "-o") == 0) {
+            if (!at[1] || !at[1][0])
+                return misuse("the name of a file must follow", *at);
+            request->output = *++at;
         } else if (**at != '-' && !request->pid && read_number(*at, 1, INT_MAX, &number) && number == (int)number) {
             request->pid = (int)number;
         } else {
@@ -83,7 +94,9 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         int (*run)(const struct request *request);
-    } commands[] = { { "ps", command_ps }, { "doctor", command_doctor }, { "top", command_top } };
+    } commands[] = {
+        { "ps", command_ps }, { "doctor", command_doctor }, { "top", command_top }, { "trace", command_trace }
+    };
     struct request request = { .pause_ms = 1000 };
     for (int i = 1; i < argc; i++)
         if (strcmp(argv[i], "--help") == 0)

@@ -125,6 +125,19 @@ const char *sight_name(const struct sight *sight, int pid);
 /* Looks again at the pool's records only: how many of its workers have been replaced since, or died. */
 unsigned sight_replaced(const struct window *window, struct seen_pool *pool);
 
+/* What a worker is at, just now. */
+struct seen_task {
+    int pid;          /* 0: there is none */
+    const void *work; /* a map, or a call; NULL: it is at none */
+    bool is_map;
+    uint64_t item;        /* its index */
+    const void *function; /* a struct function of pool/function.h; NULL: it could not be read */
+    int64_t began;        /* 0: not known */
+};
+
+/* Looks at one place of a pool only. False: it cannot be read. */
+bool sight_task(const struct window *window, const struct seen_pool *pool, unsigned index, struct seen_task *task);
+
 /* Room for one more entry; the array may move. NULL: no memory. */
 void *sight_grow(void *array, size_t count, size_t size);
 

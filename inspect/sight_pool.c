@@ -149,6 +149,48 @@ unsigned sight_replaced(const struct window *window, struct seen_pool *pool)
     return replaced;
 }
 
+static void see_call(const struct window *window, const struct worker *worker, const struct ring *there,
+                     struct seen_task *task)
+{
+    struct ring ring;
+    struct cell cell;
+    struct call call;
+    uint64_t number = atomic_load(&worker->chunk);
+    if (!window_read(window, there, &ring, sizeof ring) || !ring.size ||
+        !window_read(window, &there->cells[number & (ring.size - 1)], &cell, sizeof cell) ||
+        atomic_load(&cell.word) >> RING_OWNER_SHIFT != worker->index + 1 ||
+        !window_read(window, cell.call, &call, sizeof call))
+        return;
+    task->work = cell.call;
+    task->item = call.index;
+    task->function = call.task;
+}
+
+bool sight_task(const struct window *window, const struct seen_pool *pool, unsigned index, struct seen_task *task)
+{
+    struct worker worker;
+    struct work work;
+    struct job job;
+    *task = (struct seen_task){ 0 };
+    if (!read_worker(window, pool, index, &worker))
+        return false;
+    const struct work *address = atomic_load(&worker.work);
+    uint64_t item = atomic_load(&worker.item);
+    task->pid = atomic_load(&worker.pid);
+    task->began = turn_is_open(atomic_load(&worker.turn.word)) ? atomic_load(&worker.turn.began) : 0;
+    if (!task->pid || !address || !item || !window_read(window, address, &work, sizeof work))
+        return true;
+    task->is_map = work.kind == WORK_MAP;
+    if (!task->is_map) {
+        see_call(window, &worker, (const struct ring *)(const void *)address, task);
+    } else if (window_read(window, address, &job, sizeof job)) {
+        task->work = address;
+        task->item = item - 1;
+        task->function = job.task;
+    }
+    return true;
+}
+
 /* ---- the pool ---- */
 
 /* It is one if its workers' records say so. */
