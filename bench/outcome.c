@@ -72,7 +72,7 @@ double outcome_goal(const struct outcome *outcome)
 {
     const struct figure *figure = outcome->figure;
     if (figure->goal_ratio == 0)
-        return figure->goal;
+        return figure->goal > 0 ? figure->goal : -1;
     double limit = outcome_limit(outcome);
     return limit < 0 ? -1 : limit * figure->goal_ratio + figure->goal;
 }
