@@ -54,6 +54,8 @@ struct brood_listener {
     struct gate gate;  /* of what follows, but for the counts */
     struct lookout lookout;
     bool watched; /* the listening socket is in it */
+    int held;     /* a socket for which there was no memory: it is the next to be taken in; -1: none */
+    struct socket_address held_peer;
     struct guest *first, *last;
     _Atomic uint64_t accepted, refused, garbled, late, gone, pending, waiting;
 };
@@ -135,14 +137,13 @@ static void hear(brood_listener *listener, struct guest *guest)
         guest->deadline = now + (int64_t)listener->handshake_ms * 1000000;
 }
 
-/* Takes in one who has connected. It owns the socket whatever comes. 0 or -ENOMEM. */
+/* Takes in one who has connected. It owns the socket from then on. 0 or -ENOMEM. */
 static int admit(brood_listener *listener, int fd, const struct socket_address *peer)
 {
     struct wire_plan wire = { NULL, listener->max_message, listener->plan.seal, listener->plan.context, NULL };
     struct guest *guest = calloc(1, sizeof *guest);
     brood_connection *end = guest ? wire_create(fd, peer, &wire) : NULL;
     if (!end) {
-        close(fd);
         free(guest);
         return -ENOMEM;
     }
@@ -173,15 +174,19 @@ static bool is_full(const brood_listener *listener)
 static int admit_some(brood_listener *listener)
 {
     for (int i = 0; i < AT_ONCE && !is_full(listener); i++) {
-        struct socket_address peer;
-        int fd = socket_accept(listener->fd, &peer);
+        struct socket_address peer = listener->held_peer;
+        int fd = listener->held >= 0 ? listener->held : socket_accept(listener->fd, &peer);
+        listener->held = -1;
         if (fd == -EAGAIN)
             return 0;
         if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM || fd == -ENOBUFS)
             return fd == -ENOBUFS ? -ENOMEM : fd;
         int failed = fd < 0 ? 0 : admit(listener, fd, &peer); /* accept(2): others are that connection's own trouble */
-        if (failed < 0)
+        if (failed < 0) {
+            listener->held = fd;
+            listener->held_peer = peer;
             return failed;
+        }
     }
     return 0;
 }
@@ -213,7 +218,7 @@ static int arrange(brood_listener *listener)
             alarm = guest->deadline;
     int failed = lookout_alarm(&listener->lookout, alarm);
     if (failed == 0)
-        failed = lookout_raise(&listener->lookout, first_known(listener) != NULL);
+        failed = lookout_raise(&listener->lookout, first_known(listener) != NULL || listener->held >= 0);
     if (failed == 0 && listener->watched == is_full(listener)) {
         failed = lookout_change(&listener->lookout, listener->fd, NULL, !listener->watched, false);
         listener->watched = failed == 0 ? !listener->watched : listener->watched;
@@ -229,7 +234,10 @@ static struct guest *hear_all(brood_listener *listener, int64_t deadline, int *f
     for (;;) {
         struct sighting seen[AT_ONCE];
         bool last = deadline != CLOCK_NEVER && clock_now() >= deadline;
+        *failed = listener->held >= 0 ? admit_some(listener) : 0;
         struct guest *known = first_known(listener);
+        if (!known && *failed < 0)
+            return NULL;
         if (known || (*failed = arrange(listener)) < 0)
             return known;
         int count = lookout_wait(&listener->lookout, seen, AT_ONCE, deadline);
@@ -370,6 +378,7 @@ brood_listener *brood_listener_create(const char *address, const brood_listener_
         return NULL;
     }
     listener->process = thread_self()->process;
+    listener->held = -1;
     listener->max_message = given->max_message;
     listener->max_guests = given->max_pending ? given->max_pending : PENDING;
     listener->handshake_ms = given->handshake_ms ? given->handshake_ms : HANDSHAKE_MS;
@@ -421,6 +430,8 @@ int brood_listener_destroy(brood_listener *listener)
     while (listener->first)
         send_away(listener, listener->first);
     socket_remove_file(&listener->place, &listener->file);
+    if (listener->held >= 0)
+        close(listener->held);
     close(listener->fd);
     lookout_close(&listener->lookout);
     gate_fini(&listener->gate);
