@@ -8,6 +8,7 @@
  * SIGKILL; every other ran once and is right. With `retries` (every other point) all are right.
  */
 #include "point.h"
+#include "trace.h"
 
 #include <brood.h>
 #include <errno.h>
@@ -27,10 +28,11 @@ enum {
     MOST_WORKERS = 2,
     MOST_PLACES = 3,
     RESIZE_MS = 20000,
-    MORE_WORKERS = 9,   /* than there is a block of records for */
-    MAP_MS = 10000,     /* from the kill to the end of the caller's map */
-    REPLACE_MS = 10000, /* from there until the pool has all its workers again */
-    CALLER_MS = 30000,  /* in all */
+    TRACE_SETTLE_MS = 300, /* until what has happened is in a trace's file: two looks of the keeper */
+    MORE_WORKERS = 9,      /* than there is a block of records for */
+    MAP_MS = 10000,        /* from the kill to the end of the caller's map */
+    REPLACE_MS = 10000,    /* from there until the pool has all its workers again */
+    CALLER_MS = 30000,     /* in all */
 };
 
 struct item {
@@ -49,6 +51,7 @@ struct stage {
     _Atomic int victim;
     _Atomic int right; /* the caller's map did what it should */
     _Atomic int runs[ITEMS];
+    _Atomic int all_runs;
 };
 
 enum resize { RESIZE_NOT, RESIZE_MORE, RESIZE_LESS };
@@ -60,6 +63,7 @@ struct scene {
     bool calls;  /* the items are run as single calls, not as a map */
     bool cancel; /* the first of these is cancelled while it runs: for that, and not for a death, the keeper wakes */
     bool nested; /* each item's task runs it by a map on its own pool, and that replies a block */
+    bool traced;
     enum resize resize; /* instead of items: there is to be one worker more, or one less */
 };
 
@@ -81,6 +85,7 @@ static int square(const void *in, void *out)
 {
     const struct item *item = in;
     atomic_fetch_add(&stage->runs[item->index], 1);
+    atomic_fetch_add(&stage->all_runs, 1);
     if (atomic_load(&stage->stall) && getpid() != atomic_load(&stage->victim)) {
         atomic_fetch_add(&stage->stalled, 1);
         await(&stage->released);
@@ -248,7 +253,9 @@ static brood_pool *warm_pool(const struct scene *scene)
 {
     struct item items[ITEMS];
     int squares[ITEMS];
-    brood_pool *pool = brood_pool_create(scene->workers, NULL);
+    char path[64];
+    trace_path(path, sizeof path);
+    brood_pool *pool = brood_pool_create(scene->workers, &(brood_pool_options){ .trace = scene->traced ? path : NULL });
     fill(items, squares);
     stage->pool = pool;
     for (int i = 0; pool && i < 2; i++)
@@ -289,6 +296,8 @@ static void call(void *context)
     }
     if (scene->resize && brood_pool_resize(pool, scene->workers, RESIZE_MS) != 0) /* all are there */
         point_fault(scene->point, POINT_TORN, "the pool is not whole: %s", brood_error());
+    if (scene->traced)
+        nanosleep(&(struct timespec){ .tv_nsec = TRACE_SETTLE_MS * 1000000L }, NULL);
     know(scene, pool);
     await(&stage->go);
     if (scene->resize)
@@ -300,6 +309,12 @@ static void call(void *context)
     map_in_peace(scene, pool);
     if (brood_pool_destroy(pool) < 0)
         point_fault(scene->point, POINT_TORN, "destroy fails: %s", brood_error());
+    if (scene->traced) {
+        char path[64];
+        int runs = atomic_load(&stage->all_runs);
+        trace_path(path, sizeof path);
+        trace_check(scene->point, path, 4, runs, runs + MOST_PLACES); /* some may have died before they ran */
+    }
     if (brood_heap_check() < 0 || brood_heap_stat(&after) < 0)
         point_fault(scene->point, POINT_TORN, "%s", brood_error());
     else if (after.blocks < before.blocks || after.blocks > before.blocks + (scene->keeper || scene->nested ? 1 : 0))
@@ -422,6 +437,16 @@ static void run_call_keeper(struct point *point)
 static void run_cancel_keeper(struct point *point)
 {
     run_inner((struct scene){ .point = point, .keeper = true, .calls = true, .cancel = true });
+}
+
+static void run_trace_keeper(struct point *point)
+{
+    run_inner((struct scene){ .point = point, .keeper = true, .traced = true });
+}
+
+static void run_trace_worker(struct point *point)
+{
+    run_inner((struct scene){ .point = point, .traced = true });
 }
 
 static void run_nested_worker(struct point *point)
@@ -554,6 +579,9 @@ const struct operation pool_operations[] = {
       .quick = 30 },
     { "pool_resize_worker", "a worker that leaves, since the pool becomes smaller", run_resize_worker, NULL,
       .modes = ALL_MODES, .quick = 30, .mortal = true },
+    { "pool_trace_keeper", "the keeper at a worker's death, writing a trace", run_trace_keeper, NULL,
+      .modes = ALL_MODES, .quick = 30 },
+    { "pool_trace_worker", "a worker whose tasks are traced", run_trace_worker, NULL, .modes = ALL_MODES, .quick = 20 },
     { "pool_create", "the caller in create", run_caller, ACT(call_create, false), .modes = AWAKE_ONLY, .quick = 20 },
     { "pool_map", "the caller in map", run_caller, ACT(call_map, false), .modes = AWAKE_AND_PAUSED, .quick = 60 },
     { "pool_call", "the caller in apply_async, wait and destroy", run_caller, ACT(call_map, true),
