@@ -387,6 +387,7 @@ const struct figure figures[] = {
         .unit = "ns",
         .what = "the same as pool_map_auto, 200,000 in one map, each a span of a trace",
         .brood = pool_map_traced_brood,
+        .goal = 500,
     },
     {
         .name = "pool_balance",
