@@ -28,7 +28,7 @@ static const char help[] =
     "        waited for, processes, the heap. In a terminal it fills the screen (q ends it, arrows scroll); else it\n"
     "        prints, --times N times. Without a PID, all families.\n"
     "trace   looks 1,000 times a second, N seconds long (1), and writes what it saw to FILE, or prints it: a timeline\n"
-    "        for Perfetto or chrome://tracing, with what each worker of the pools is at, who waits for what, who holds\n"
+    "        for Perfetto or chrome://tracing, with what each worker of the pools is at, who waits for what, who has\n"
     "        what is waited for, and how much is in queues and before pools. It only samples: tasks shorter than its\n"
     "        pause of 1 ms are seen together, as busy, and shorter waits not at all, nor what a busy machine kept it\n"
     "        from seeing. A pool's option `trace`, or BROOD_TRACE, has each task told exactly.\n"

@@ -50,10 +50,14 @@ static int count(const char *path, const char *word)
 static void check_json(const char *path)
 {
     static const char script[] = "import json,sys\n"
+                                 "seen = set()\n"
                                  "for e in json.load(open(sys.argv[1])):\n"
                                  "    assert e['name'] and e['pid'] > 0 and e['tid'] > 0 and e['ph'] in 'XMibe'\n"
                                  "    assert e['ph'] == 'M' or e['ts'] > 0\n"
-                                 "    assert e['ph'] != 'X' or e['dur'] >= 0 and e['args']['how']\n";
+                                 "    assert e['ph'] != 'X' or e['dur'] >= 0 and e['args']['how']\n"
+                                 "    key = json.dumps(e)\n"
+                                 "    assert key not in seen or e['ph'] == 'M'\n"
+                                 "    seen.add(key)\n";
     char command[1024];
     snprintf(command, sizeof command, "python3 -c \"%s\" '%s'", script, path);
     if (system("python3 -c 'import json' 2>/dev/null") == 0)
@@ -403,6 +407,43 @@ static void keepers_die(void)
     remove_folder();
 }
 
+static bool is_whole(const char *path)
+{
+    char *text = read_file(path);
+    size_t length = strlen(text);
+    bool whole = length > 4 && strcmp(text + length - 3, "\n]\n") == 0;
+    free(text);
+    return whole;
+}
+
+/* Workers, at times the keeper, die at any moment of their writing: the tasks are so short that much is written. */
+static void writers_die(void)
+{
+    enum { MANY = 8 * COUNT };
+    static int in[MANY], out[MANY];
+    uint32_t random = 7;
+    begin_folder();
+    fill(in, MANY);
+    brood_pool *pool = traced(3, file);
+    for (int kills = 0; kills < harness_times(40);) {
+        brood_result *result = CHECK_POINTER(brood_pool_map_async(pool, trace_square, in, sizeof *in, out, sizeof *out,
+                                                                  MANY, &(brood_task_options){ .retries = 100 }));
+        for (; brood_result_wait(result, 0) == -ETIMEDOUT; kills++) {
+            int pid = kills % 8 == 7 ? brood_pool_keeper(pool) : brood_pool_worker(pool, kills % 3);
+            if (pid > 0)
+                kill(pid, SIGKILL);
+            pass_us(random_next(&random) % 8000);
+        }
+        CHECK_RESULT(brood_result_wait(result, BROOD_FOREVER), 0);
+        CHECK_RESULT(brood_result_destroy(result), 0);
+    }
+    CHECK_RESULT(brood_pool_destroy(pool), 0);
+    CHECK(is_whole(file));
+    CHECK(count(file, ",\"how\":\"returned\"") >= MANY);
+    CHECK_EQ(count(file, "\"ph\":\"b\""), count(file, "\"ph\":\"e\""));
+    remove_folder();
+}
+
 static int creates_and_maps(void *arg)
 {
     static int in[100 * COUNT], out[100 * COUNT];
@@ -452,6 +493,7 @@ int main(int argc, char **argv)
         { .name = "no_descriptors", .run = no_descriptors },
         { .name = "workers_die", .run = workers_die },
         { .name = "keepers_die", .run = keepers_die, .deadline_s = 60 },
+        { .name = "writers_die", .run = writers_die, .deadline_s = 60 },
         { .name = "creator_dies", .run = creator_dies, .deadline_s = 60 },
         { 0 },
     };

@@ -72,7 +72,7 @@ typedef struct brood_pool_options {
      * starts and deaths of workers and keepers, and resizes, are instants.
      * The file is emptied first; "%p" in its name is the creator's process id. It is written some 0.1 s late, by a
      * worker when it has run 256 tasks; it is whole JSON whoever dies, except while a write is under way: one that a
-     * death has cut is mended by whoever comes next. Tasks take about 0.5 us longer each, and 150 bytes of the file; the
+     * death has cut is mended by whoever comes next. A task takes about 0.5 us longer, and 150 bytes of the file; the
      * region holds 20 KiB for each worker. If the file cannot be written any more (a full disk), or a write takes
      * longer than a second, the trace ends, with a line in the log (brood/log.h), and the pool goes on.
      * NULL: none, unless BROOD_TRACE in the environment names a file; the process' second pool then has FILE.2, and so
