@@ -25,13 +25,13 @@ static void end_folder(void)
 
 static FILE *start_tool(const char *arguments, int pid)
 {
-    char command[2048];
+    char command[2048], process[16] = "";
     if (!TEST_TOOL[0])
         harness_skip("the tool is not built");
-    snprintf(command, sizeof command, "ASAN_OPTIONS=detect_leaks=0 '%s' trace %s ", TEST_TOOL, arguments);
     if (pid)
-        snprintf(command + strlen(command), sizeof command - strlen(command), "%d ", pid);
-    strcat(command, "2>&1");
+        snprintf(process, sizeof process, "%d", pid);
+    snprintf(command, sizeof command, "ASAN_OPTIONS=detect_leaks=0 '%s' trace %s %s 2>&1", TEST_TOOL, arguments,
+             process);
     FILE *pipe = popen(command, "re"); /* NOLINT(cert-env33-c) */
     NEED(pipe != NULL);
     return pipe;
