@@ -217,6 +217,13 @@ static void file_follows(void)
 
 /* ---- the file ---- */
 
+static int waits_for_its_end(void *arg)
+{
+    (void)arg;
+    pass_us(60000000);
+    return 0;
+}
+
 static void names(void)
 {
     char path[sizeof file + 32];
@@ -233,9 +240,13 @@ static void names(void)
     snprintf(path, sizeof path, "%s/of-%d", folder, getpid());
     CHECK_EQ(access(path, F_OK), 0);
     CHECK_RESULT(brood_pool_destroy(pool), 0);
+    pid_t child = fork_child(waits_for_its_end, NULL); /* which has all descriptors */
     CHECK_RESULT(brood_pool_destroy(other), 0);
     CHECK_EQ(count(path, "\"cat\":\"task\""), 0);
-    pool = traced(1, file); /* it is free again */
+    other = traced(1, path); /* they are free again */
+    CHECK_RESULT(brood_pool_destroy(other), 0);
+    kill_child(child);
+    pool = traced(1, file);
     CHECK_RESULT(brood_pool_destroy(pool), 0);
     CHECK_EQ(count_children(), 0);
     remove_folder();

@@ -8,6 +8,7 @@
 #include "wait/latch.h"
 
 #include <errno.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #define LATCH_MS 1000 /* that anybody waits for a writer */
@@ -266,8 +267,10 @@ void trace_discard(struct brood_pool *pool)
     struct trace *trace = pool->trace;
     if (!trace)
         return;
-    if (owner && owner->trace_file >= 0 && shm_is(owner->trace_file, &trace->file))
+    if (owner && owner->trace_file >= 0 && shm_is(owner->trace_file, &trace->file)) {
+        flock(owner->trace_file, LOCK_UN); /* a child that the program forked meanwhile has it too */
         close(owner->trace_file);
+    }
     for (uint32_t i = 0; i < atomic_load(&pool->count); i++)
         if (pool_worker(pool, i)->trace)
             heap_give(pool_worker(pool, i)->trace, NULL);
