@@ -1,4 +1,4 @@
-/* bench/burden.c: what a pool weighs: an idle worker's memory, and what many tasks leave behind.
+/* bench/burden.c: what a pool weighs: an idle worker's memory, and what many tasks leave behind; and an empty queue.
  *
  * Memory is the proportional set size that the kernel tells (smaps_rollup): pages that a child shares with others count
  * by their share. Two workers are looked at beside two bare forks of the same process, all of them asleep.
@@ -18,6 +18,7 @@
 #define WORKERS 2
 #define MANY 100000000L
 #define STREAM 1000000L
+#define QUEUES 1000
 
 /* KiB; -1 after trouble(). */
 static double proportional(pid_t pid)
@@ -138,6 +139,26 @@ static double backed_after(brood_pool *pool, long count)
     if (wrong || brood_heap_stat(&stats) < 0)
         return trouble("%ld wrong results", wrong);
     return (double)stats.backed / 1024;
+}
+
+/* KiB of the region that each of many empty queues takes, which were used before. */
+double queue_empty_brood(void)
+{
+    static brood_queue *queues[QUEUES];
+    brood_heap_stats before, after;
+    char message[64] = "";
+    int failed = brood_heap_stat(&before);
+    for (int i = 0; i < QUEUES && failed == 0; i++) {
+        queues[i] = brood_queue_create(NULL);
+        failed = queues[i] ? brood_queue_put(queues[i], message, sizeof message, 0) : -1;
+        if (failed == 0)
+            failed = brood_queue_get(queues[i], message, sizeof message, NULL, 0);
+    }
+    if (failed == 0)
+        failed = brood_heap_stat(&after);
+    for (int i = 0; i < QUEUES; i++)
+        brood_queue_destroy(queues[i]);
+    return failed < 0 ? trouble("%s", brood_error()) : (double)(after.used - before.used) / QUEUES / 1024;
 }
 
 double imap_backed_brood(void)

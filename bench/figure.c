@@ -365,6 +365,13 @@ const struct figure figures[] = {
         .goal_ratio = 1.2,
     },
     {
+        .name = "queue_empty",
+        .unit = "KiB",
+        .what = "memory of the region that an empty queue takes, of 1,000",
+        .brood = queue_empty_brood,
+        .goal = 64,
+    },
+    {
         .name = "pool_map_auto",
         .unit = "ns",
         .what = "a task that squares a number, 1,000,000 in one map, 2 workers, arrays in private memory",
