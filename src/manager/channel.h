@@ -1,0 +1,108 @@
+/* manager/channel.h: how a thread of the family calls the server of a manager.
+ *
+ * Each thread that calls has a channel of its own, a block of the region: a request and the reply to it, which only it
+ * and the server write, in turn. A request is prepared and becomes true by one store of its number; so does the reply.
+ * A client killed before that store has asked for nothing, after it the server does what was asked for. What does not
+ * fit into the channel is a block of the heap that hangs from it, taken and given back as one with the pointer, so that
+ * nothing of it is lost with either side.
+ *
+ * The channel is held, as a lock is, by its thread for life, so that the kernel marks it when the thread is gone. The
+ * server then carries out what had been asked for, gives back what the client held, and leaves the channel to the next
+ * thread that needs one.
+ *
+ * *Waking.* The server looks at its channels in turn, and sleeps on one bell (wait/bell.h): a client rings it, which is
+ * a system call only if the server has said that it sleeps; if the client is killed between its store and the ring, the
+ * kernel rings. A client spins, then sleeps on the reply's number and on the manager's `duty`, a word that the server's
+ * thread holds. If the server dies the kernel wakes one of those who sleep there, who wakes the rest; killed before it
+ * has, it has the word pending, and the kernel wakes the next. So the server owes no wake: one that it is killed
+ * before is made up for by its death.
+ */
+#ifndef MANAGER_CHANNEL_H
+#define MANAGER_CHANNEL_H
+
+#include "os/thread.h"
+#include "wait/bell.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define CHANNEL_ROOM 1952         /* bytes of a request or reply that need no block */
+#define CHANNEL_BLOCK_KEPT 262144 /* a larger block is not kept for the next one */
+#define CHANNEL_MARK 0x6e616863u  /* "chan" */
+
+/* Written by who sends it, before the number. number: the last; a request without a reply has another number than the
+ * reply. block: the sender's to take, and to exchange for another; given back by the client, or by the server when the
+ * client is gone. size: of the content, which is in `bytes` if it fits there, else in the block.
+ * Of a request: cpu, where the client runs, + 1; sleeping: 1 while the client may sleep, by it; cancelled: the number
+ * of the request that it does not want to wait for any more. Of a reply: result. */
+struct parcel {
+    _Atomic uint32_t number;
+    uint32_t size;
+    void *block;
+    union {
+        struct {
+            _Atomic uint32_t cpu;
+            _Atomic uint32_t sleeping;
+            _Atomic uint32_t cancelled;
+        };
+        int32_t result;
+    };
+    uint32_t reserved;
+    unsigned char bytes[CHANNEL_ROOM];
+};
+
+/* holder: see above; 0: nobody's. next, manager: set before it is linked; constant. left: the manager is gone, and the
+ * holder is to give the block back; by who destroys the manager. */
+struct channel {
+    _Alignas(64) struct robust_word holder;
+    struct channel *next;
+    struct brood_manager *manager;
+    _Atomic uint32_t left;
+    _Alignas(64) struct parcel request;
+    _Alignas(64) struct parcel reply;
+};
+
+enum { MANAGER_STARTING, MANAGER_UP, MANAGER_ENDED };
+
+/* The part of a manager that channels need; in the region. guard: of the making of channels; held by who makes one.
+ * fresh: a channel that is being made; linked by `channels`, which commits it: whoever inherits the guard sees by that
+ * whether it was. duty: held by the server's thread for its life, which says with `cpu` where it runs. state: by the
+ * server; ENDED: it ended in order. `ending`: it is to end; by the owner. */
+struct switchboard {
+    _Alignas(64) struct robust_word guard;
+    void *fresh;
+    struct channel *_Atomic channels;
+    _Alignas(64) struct robust_word duty;
+    _Atomic uint32_t state;
+    _Atomic uint32_t ending;
+    _Alignas(64) struct bell bell;
+};
+
+/* The calling thread's channel of the manager: its own, or one that it takes now. NULL with errno and a sentence:
+ * ENOLCK, ENOMEM. `board` lies in the manager. */
+struct channel *channel_find(struct brood_manager *manager, struct switchboard *board, const char *call);
+
+/* Room for a content of that size in the parcel, which has it from now on. NULL: no memory, without a sentence. */
+void *parcel_room(struct parcel *parcel, size_t size);
+
+/* Gives back a block that is not worth keeping; all: any. */
+void parcel_tidy(struct parcel *parcel, bool all);
+
+/* The content, whose sender may be mad: NULL, if it cannot be. */
+const void *parcel_content(const struct parcel *parcel, size_t *size);
+
+/* Sends the request that is prepared; and waits for the reply, which is the channel's until the next request. 0.
+ * -EOWNERDEAD: the server was killed.  -EPIPE: it ended in order.  -ETIMEDOUT: and the server was told to leave it if it
+ * still waits for something; the reply comes all the same, and says whether it did. Without a sentence. */
+void channel_send(struct thread *self, struct switchboard *board, struct channel *channel);
+int channel_await(struct thread *self, struct switchboard *board, struct channel *channel, int64_t deadline);
+
+/* Has the server leave a request that waits. */
+void channel_cancel(struct thread *self, struct switchboard *board, struct channel *channel);
+
+/* At a manager's end, by its owner, when the server is gone: gives back all channels but those of others that live,
+ * which give them back themselves with their next call to any manager. */
+void channels_end(struct switchboard *board);
+
+#endif

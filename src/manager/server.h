@@ -1,0 +1,49 @@
+/* manager/server.h: the loop of a manager's server: it looks at its channels (manager/channel.h) in turn, has each
+ * request carried out, and sleeps when there is none.
+ *
+ * It does one request of a client, then one of the next: who asks faster does not get more. It knows nothing of what is
+ * asked for: that is the service's.
+ */
+#ifndef MANAGER_SERVER_H
+#define MANAGER_SERVER_H
+
+#include "manager/channel.h"
+
+#include <stddef.h>
+
+#define SERVER_LATER 0x7ffffff0 /* a result: the reply comes later, by client_answer */
+
+/* One channel, as the server sees it: private memory. own: the service's, NULL at first. holds: by the service: the
+ * client's death matters to others, and the service is told of it at once. The rest is the server's. */
+struct client {
+    void *own;
+    bool holds;
+    struct channel *channel;
+    uint32_t taken; /* the number of the last request that was taken up */
+    uint32_t idle;  /* rounds without one */
+    bool waits;     /* it is to be answered later */
+};
+
+struct service {
+    void *context;
+    /* Carries out a request; its result, with the content of the reply in the parcel (parcel_room; of no bytes, if
+     * nothing is said), or SERVER_LATER. */
+    int (*call)(void *context, struct client *client, const void *request, size_t size, struct parcel *reply);
+    /* The client does not want to wait any more for what was to be later: answers it. NULL: nothing is ever later. */
+    void (*cancel)(void *context, struct client *client);
+    /* The client is gone: what it holds is given back, what it waits for is forgotten. */
+    void (*gone)(void *context, struct client *client);
+};
+
+/* The reply of a client that waits: it is to be filled in, then answered. */
+static inline struct parcel *client_reply(const struct client *client)
+{
+    return &client->channel->reply;
+}
+
+void client_answer(struct client *client, int result);
+
+/* Holds the duty, and serves until `ending` is set, or a SIGTERM comes. 0, or -ENOMEM at the beginning. */
+int server_run(struct switchboard *board, const struct service *service);
+
+#endif
