@@ -28,6 +28,7 @@
 #include <brood/listener.h>
 #include <brood/lock.h>
 #include <brood/log.h>
+#include <brood/manager.h>
 #include <brood/memory.h>
 #include <brood/pipe.h>
 #include <brood/pool.h>

@@ -1,0 +1,75 @@
+/* brood/manager.h: a server process that others call.
+ *
+ *     brood_manager *manager = brood_manager_start(NULL);
+ *     ...                                    any process of the family, once it has the pointer, calls it
+ *     brood_manager_destroy(manager);
+ *
+ * What a server holds lies in its private memory, so that nothing a client does, or dies of, can tear it. A call is a
+ * message to the server and back through the region: well under a microsecond while both are awake. The server does one
+ * call after the other, and takes its clients in turn.
+ *
+ * The server is a child of the process that started it and ends with that, however it ends. It ignores SIGINT, SIGHUP
+ * and SIGQUIT, ends in order at a SIGTERM, and has the standard streams and no other descriptor of yours.
+ *
+ * Crash rule: what a client that is killed had asked for is done wholly or not at all, nobody else waits for it, and
+ * what it held in the server is given back. If the server is killed, all calls, those under way too, fail at once with
+ * EOWNERDEAD, and what it held is gone.
+ *
+ * A thread's first call takes a channel of the manager for itself, which counts as a lock that it holds (ENOLCK: it has
+ * 1,024 already), and 4 KiB of the region; it is given to another when the thread is gone.
+ *
+ * EINVAL, of every call here: the manager is NULL or none, or brood_init has not been called. Of every call to the
+ * server: EOWNERDEAD: it was killed.  EPIPE: it was shut down.  ENOMEM: no memory in the region or the server.
+ */
+#ifndef BROOD_MANAGER_H
+#define BROOD_MANAGER_H
+
+#include <brood/result.h>
+#include <brood/start.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct brood_manager brood_manager;
+
+typedef struct brood_manager_options {
+    const char *name;  /* in messages, cut at 19 bytes; NULL: "manager" */
+    brood_start start; /* of the server. BROOD_DEFAULT: as everywhere, but the fork server instead of fork where the
+                        * program has other threads; the log says so (brood/log.h) */
+    void *reserved[8];
+} brood_manager_options;
+
+/* Starts a server, and returns when it can be called. By fork it begins as a copy of its starter's memory.
+ * NULL, EINVAL: bad options.  EOWNERDEAD: the server ended as it began; the sentence says how.  And what
+ * brood_process_start says. If the starter is killed in it, the server ends too. */
+BROOD_API brood_manager *brood_manager_start(const brood_manager_options *options);
+
+/* Ends the server, and returns when it is gone: calls under way, and those to come, fail with EPIPE. 0, also if it has
+ * ended already. A server that does not end within 5 seconds is killed. ECHILD: another process started it. */
+BROOD_API int brood_manager_shutdown(brood_manager *manager);
+
+/* The same, and gives back the memory of the manager: nobody may use it meanwhile or afterwards. NULL is fine. The
+ * channels of other threads that live are given back by their next call to any manager. ECHILD: another process started
+ * it. */
+BROOD_API int brood_manager_destroy(brood_manager *manager);
+
+/* The server's process id; 0: it has ended. For messages, and to look at it. */
+BROOD_API int brood_manager_pid(const brood_manager *manager);
+
+typedef struct brood_manager_stats {
+    size_t clients; /* channels that threads have, those of the dead that the server has not seen yet included */
+    uint64_t calls; /* done so far, this one included */
+    void *reserved[8];
+} brood_manager_stats;
+
+/* Asks the server. EINVAL: also, `stats` is NULL. */
+BROOD_API int brood_manager_stat(brood_manager *manager, brood_manager_stats *stats);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

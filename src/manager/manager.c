@@ -1,0 +1,174 @@
+/* manager/manager.c: starting and ending servers, as their starters see it. */
+#include "manager/manager.h"
+
+#include "error/error.h"
+#include "error/log.h"
+#include "os/clock.h"
+#include "os/futex.h"
+#include "process/process.h"
+#include "process/start.h"
+#include "region/heap.h"
+#include "region/region.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define END_MS 5000       /* for a server to end in order; then it is killed */
+#define BEGIN_NAP 2000000 /* ns between looks whether a server that begins has ended */
+
+/* Of the handles of this process' servers. A child that was forked while it was held has no servers. */
+static pthread_mutex_t guard = PTHREAD_MUTEX_INITIALIZER;
+
+static int check(const brood_manager_options *options)
+{
+    static const char call[] = "brood_manager_start";
+    if (!options)
+        return 0;
+    if (error_reserved(call, options->reserved, sizeof options->reserved / sizeof(void *)) < 0)
+        return -EINVAL;
+    if (options->start != BROOD_DEFAULT && !brood_start_name(options->start))
+        return error_set(EINVAL, "%s: %d is no start method", call, (int)options->start);
+    return 0;
+}
+
+static struct brood_manager *lay_out(const brood_manager_options *options)
+{
+    struct brood_manager *manager = heap_take_aligned(sizeof *manager, 64);
+    if (!manager) {
+        error_set(ENOMEM, "no memory in the region for a manager");
+        return NULL;
+    }
+    heap_label(manager, "manager");
+    snprintf(manager->name, sizeof manager->name, "%s", options && options->name ? options->name : "manager");
+    manager->creator = (int32_t)getpid();
+    manager->start = options ? (int32_t)options->start : BROOD_DEFAULT;
+    manager->mark = MANAGER_MARK;
+    return manager;
+}
+
+/* By the fork server rather than fork where there are other threads now, whose locks it would hand on torn. SIGTERM is
+ * held back until the server has a handler of its own. */
+static brood_process *start_server(struct brood_manager *manager)
+{
+    brood_start start = (brood_start)manager->start;
+    if (start == BROOD_DEFAULT && (start = start_default()) == BROOD_FORK && !thread_is_only()) {
+        start = BROOD_FORKSERVER;
+        log_say(BROOD_INFO, "manager '%s': by the fork server, since the program has other threads", manager->name);
+    }
+    char name[SLOT_NAME];
+    snprintf(name, sizeof name, "%.19s server", manager->name);
+    sigset_t term, before;
+    sigemptyset(&term);
+    sigaddset(&term, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &term, &before);
+    const brood_process_options options = { .name = name, .start = start };
+    brood_process *server = process_start(host_main, manager, 0, &options, HANDLE_INTERNAL);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return server;
+}
+
+/* 0, or -EOWNERDEAD with a sentence: it ended first. */
+static int await_beginning(struct brood_manager *manager)
+{
+    brood_end end;
+    while (atomic_load(&manager->board.state) == MANAGER_STARTING) {
+        futex_sleep(&manager->board.state, MANAGER_STARTING, clock_now() + BEGIN_NAP);
+        if (atomic_load(&manager->board.state) == MANAGER_STARTING && process_await(manager->server, &end, 0))
+            return error_set(EOWNERDEAD, "the server of manager '%s' ended as it began: %s", manager->name,
+                             end.why[0] ? end.why : "it returned");
+    }
+    return 0;
+}
+
+brood_manager *brood_manager_start(const brood_manager_options *options)
+{
+    if (region_enter() < 0 || check(options) < 0)
+        return NULL;
+    struct brood_manager *manager = lay_out(options);
+    if (!manager)
+        return NULL;
+    manager->server = start_server(manager);
+    if (manager->server && await_beginning(manager) == 0)
+        return manager;
+    int failed = errno;
+    if (manager->server)
+        process_discard(manager->server);
+    manager->mark = 0;
+    heap_give(manager, NULL);
+    errno = failed;
+    return NULL;
+}
+
+void manager_reap(struct brood_manager *manager)
+{
+    if (manager->creator != thread_self()->process)
+        return;
+    pthread_mutex_lock(&guard);
+    if (manager->server && process_await(manager->server, NULL, clock_now() + BEGIN_NAP)) {
+        process_discard(manager->server);
+        manager->server = NULL;
+    }
+    pthread_mutex_unlock(&guard);
+}
+
+static int enter_as_creator(const struct brood_manager *manager, const char *call)
+{
+    int failed = manager_enter(manager, call);
+    if (failed == 0 && manager->creator != thread_self()->process)
+        failed = error_set(ECHILD, "%s: process %d started manager '%s'", call, manager->creator, manager->name);
+    return failed;
+}
+
+/* Under the guard, so that each of several threads that end it returns when it is gone. */
+static void end_server(struct brood_manager *manager)
+{
+    struct thread *self = thread_self();
+    pthread_mutex_lock(&guard);
+    if (manager->server) {
+        bell_lift(self, &manager->board.bell);
+        atomic_store(&manager->board.ending, 1);
+        bell_ring(self, &manager->board.bell);
+        if (!process_await(manager->server, NULL, clock_deadline(END_MS))) {
+            process_signal(manager->server, SIGKILL);
+            process_await(manager->server, NULL, CLOCK_NEVER);
+        }
+        process_discard(manager->server);
+        manager->server = NULL;
+    }
+    pthread_mutex_unlock(&guard);
+}
+
+int brood_manager_shutdown(brood_manager *manager)
+{
+    int failed = enter_as_creator(manager, "brood_manager_shutdown");
+    if (failed == 0)
+        end_server(manager);
+    return failed;
+}
+
+int brood_manager_destroy(brood_manager *manager)
+{
+    if (!manager)
+        return 0;
+    int failed = enter_as_creator(manager, "brood_manager_destroy");
+    if (failed < 0)
+        return failed;
+    end_server(manager);
+    channels_end(&manager->board);
+    manager->mark = 0;
+    heap_give(manager, NULL);
+    return 0;
+}
+
+int brood_manager_pid(const brood_manager *manager)
+{
+    int failed = manager_enter(manager, "brood_manager_pid");
+    if (failed < 0)
+        return failed;
+    bool ended = atomic_load(&manager->board.duty.word) & FUTEX_OWNER_DIED;
+    return ended ? 0 : atomic_load(&manager->pid);
+}

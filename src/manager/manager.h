@@ -1,0 +1,59 @@
+/* manager/manager.h: a manager in the region, and the words in which its server is asked.
+ *
+ * A request begins with whom it is for and what it wants; what follows is that method's. A reply with a result below 0
+ * is a sentence, or nothing.
+ */
+#ifndef MANAGER_MANAGER_H
+#define MANAGER_MANAGER_H
+
+#include "manager/channel.h"
+
+#include <brood/manager.h>
+#include <brood/process.h>
+
+#define MANAGER_MARK UINT64_C(0x726567616e616d01)
+#define MANAGER_NAME 20
+
+/* All but the board, whose owners stand there: by its creator, before the server begins; pid: by the server, before it
+ * is up; server: the creator's handle of it, under a lock of that process. */
+struct brood_manager {
+    struct switchboard board;
+    uint64_t mark;
+    int32_t creator;
+    _Atomic int32_t pid;
+    int32_t start;
+    char name[MANAGER_NAME];
+    brood_process *server;
+};
+
+/* object: 0 is the manager itself. */
+struct request {
+    uint64_t object;
+    uint16_t method;
+    uint16_t count; /* of arguments */
+    uint32_t reserved;
+};
+
+enum manager_method { MANAGER_STAT };
+
+struct manager_figures {
+    uint64_t clients, calls;
+};
+
+/* The server's process: its target, with the manager as its argument. */
+int host_main(void *arg);
+
+/* The server has been found dead: no zombie of it stays, if this process started it. */
+void manager_reap(struct brood_manager *manager);
+
+/* 0, or -EINVAL with a sentence: this is no manager. */
+int manager_enter(const struct brood_manager *manager, const char *call);
+
+/* A call to the server, by the calling thread, in three steps: room for a request of that many bytes; then the call
+ * itself: its result, 0 and above, or -errno with a sentence; then, whatever the result, the end, after the reply's
+ * content has been read. The first may fail: NULL with errno and a sentence. */
+struct channel *manager_begin(struct brood_manager *manager, const char *call, size_t size, void **room);
+int manager_call(struct brood_manager *manager, const char *call, struct channel *channel);
+void manager_end(struct channel *channel);
+
+#endif
