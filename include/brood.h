@@ -16,6 +16,7 @@
 #ifndef BROOD_H
 #define BROOD_H
 
+#include <brood/any.h>
 #include <brood/array.h>
 #include <brood/async.h>
 #include <brood/barrier.h>

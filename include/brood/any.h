@@ -1,0 +1,110 @@
+/* brood/any.h: a dynamic value, and its bytes: data whose shape is known only when the program runs.
+ *
+ *     brood_any pair[] = { brood_any_int(1), brood_any_string("one") };
+ *     brood_any list = brood_any_list(pair, 2);
+ *     char bytes[64];
+ *     size_t size;
+ *     if (brood_any_encode(&list, bytes, sizeof bytes, &size) == 0)
+ *         brood_queue_put(queue, bytes, size, BROOD_FOREVER);
+ *     ...
+ *     brood_any value;
+ *     if (brood_any_decode(bytes, size, &value) == 0) {
+ *         puts(value.items[1].string);
+ *         brood_any_clear(&value);
+ *     }
+ *
+ * A value is nil, a bool, an integer, a double, a UTF-8 string, bytes, a list of values, or a map from values to
+ * values. Its bytes are CBOR (RFC 8949), which other languages have libraries for.
+ *
+ * Two values are equal if they are of the same kind and have the same content: 1 is not 1.0, and nan is nan; the items
+ * of a list are compared in their order, the pairs of a map without. One integer has one kind: BROOD_UINT is only what
+ * is above INT64_MAX. Keys are nil, bools, numbers, strings and bytes. Lists and maps lie in each other 64 deep at
+ * most.
+ *
+ * Memory: a value that you make points to what you gave it (strings, items), and nothing of it needs to be given back.
+ * One that a call made for you is yours: brood_any_clear. A call that fails leaves nil. Copying the struct hands it on;
+ * only one of both is cleared.
+ *
+ * All of it is private memory of the caller: nobody else sees any of it, whoever is killed. Nothing here needs
+ * brood_init. EINVAL: a pointer is NULL.
+ */
+#ifndef BROOD_ANY_H
+#define BROOD_ANY_H
+
+#include <brood/result.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum brood_kind {
+    BROOD_NIL,
+    BROOD_BOOL,
+    BROOD_INT,
+    BROOD_UINT, /* above INT64_MAX */
+    BROOD_DOUBLE,
+    BROOD_STRING,
+    BROOD_BYTES,
+    BROOD_LIST,
+    BROOD_MAP,
+} brood_kind;
+
+typedef struct brood_any {
+    brood_kind kind;
+    int reserved;
+    size_t size; /* bytes of a string (without the 0 behind it, which one made for you has) or of bytes; items of a
+                  * list; pairs of a map */
+    union {
+        bool boolean;
+        int64_t integer;
+        uint64_t natural;
+        double real;
+        const char *string;
+        const void *bytes;
+        const struct brood_any *items; /* of a map: key, value, key, value, ... */
+    };
+    void *owner; /* brood's own; NULL in a value of yours */
+} brood_any;
+
+/* "nil", "bool", "int", "uint", "double", "string", "bytes", "list", "map"; NULL for what is no kind. */
+BROOD_API const char *brood_kind_name(brood_kind kind);
+
+/* Values. A string NULL is nil; so are bytes, a list or a map NULL, unless there are none. */
+BROOD_API brood_any brood_any_nil(void);
+BROOD_API brood_any brood_any_bool(bool value);
+BROOD_API brood_any brood_any_int(int64_t value);
+BROOD_API brood_any brood_any_uint(uint64_t value); /* BROOD_INT, if it is not above INT64_MAX */
+BROOD_API brood_any brood_any_double(double value);
+BROOD_API brood_any brood_any_string(const char *value);
+BROOD_API brood_any brood_any_bytes(const void *bytes, size_t size);
+BROOD_API brood_any brood_any_list(const brood_any *items, size_t count);
+BROOD_API brood_any brood_any_map(const brood_any *pairs, size_t count); /* 2 * count items: key, value, ... */
+
+/* The value that the map has for the key: inside the map, and its; NULL: it has none, or is no map, or key is NULL. */
+BROOD_API const brood_any *brood_any_find(const brood_any *map, const brood_any *key);
+
+/* 1 or 0. */
+BROOD_API int brood_any_equal(const brood_any *one, const brood_any *other);
+
+/* Writes its bytes into `bytes`, of `room` (NULL with 0), and how many they are into *size.
+ * 0.  EMSGSIZE: there is no room for them, and *size says for how many there should be; or lists and maps lie deeper
+ * than they may.  EINVAL: something in it is of no kind, a string no UTF-8, or a map's key none. */
+BROOD_API int brood_any_encode(const brood_any *value, void *bytes, size_t room, size_t *size);
+
+/* Reads one value, which all of the bytes are; they may come from anywhere.
+ * 0.  EBADMSG: they are none, or of a kind that brood has not: tags, undefined, integers of more than 64 bits, lengths
+ * that are told only at the end; or more follows.  EINVAL: a string in it is no UTF-8, or a map's key is none.
+ * EMSGSIZE: deeper than they may lie.  ENOMEM. */
+BROOD_API int brood_any_decode(const void *bytes, size_t size, brood_any *value);
+
+/* Gives back what it has, and makes it nil. NULL is fine. */
+BROOD_API void brood_any_clear(brood_any *value);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,64 @@
+/* manager/cbor.h: values as bytes: CBOR (RFC 8949), the part of it that has a brood_kind.
+ *
+ * Written: definite lengths, integers and lengths as short as they can be, and doubles in full. Read: that, and what
+ * else a decent encoder writes for the same values: longer heads, halves and singles. What has no kind (tags,
+ * undefined, indefinite lengths, negatives below INT64_MIN) is refused. Nothing read is trusted: not a byte is looked
+ * at outside its bounds, and lists and maps are nested no deeper than told.
+ */
+#ifndef MANAGER_CBOR_H
+#define MANAGER_CBOR_H
+
+#include <brood/any.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CBOR_DEPTH_MOST 64
+
+/* Where bytes are written; what does not fit is only counted. */
+struct out {
+    uint8_t *bytes;
+    size_t size, room;
+};
+
+/* A value that lies encoded somewhere, or a plain one. Borrowed: what it points to is another's. */
+struct item {
+    brood_kind kind;
+    union {
+        bool boolean;
+        int64_t integer;
+        uint64_t natural; /* of a list or map: how many items or pairs */
+        double real;
+    };
+    const uint8_t *bytes; /* of a string or bytes: those; of a list or map: the whole, encoded */
+    size_t size;
+};
+
+/* Of a list or map only the head: its items follow. */
+void item_write(struct out *out, const struct item *item);
+struct cursor {
+    const uint8_t *at, *end;
+};
+
+/* Reads the next one, with `depth` levels of lists and maps at most.
+ * 0; -EBADMSG: it is no value; -EILSEQ: a string in it is no UTF-8; -EMSGSIZE: it is deeper; -EINVAL: a map in it has a
+ * key that is none. */
+int item_read(struct cursor *cursor, struct item *item, int depth);
+
+/* A cursor before the first item of a list, or key of a map, which has been read. */
+struct cursor item_inside(const struct item *item);
+
+/* The next one of a list or map that item_read has passed: it is known to be well. */
+void item_next(struct cursor *cursor, struct item *item);
+
+static inline struct item item_int(int64_t value)
+{
+    return (struct item){ .kind = BROOD_INT, .integer = value };
+}
+
+static inline struct item item_natural(uint64_t value)
+{
+    return value <= INT64_MAX ? item_int((int64_t)value) : (struct item){ .kind = BROOD_UINT, .natural = value };
+}
+
+#endif
