@@ -23,6 +23,7 @@
 #include <brood/block.h>
 #include <brood/condition.h>
 #include <brood/connection.h>
+#include <brood/dict.h>
 #include <brood/end.h>
 #include <brood/event.h>
 #include <brood/family.h>

@@ -46,6 +46,7 @@ list='child: killed by SIGKILL (9)
 for method in fork spawn forkserver; do
     expect locks 10 $method
     expect shared_memory 3.14 $method
+    expect shared_dict 10 $method
     expect_counter $method
     expect pool '[1, 4, 9, 16, 25]' $method
     expect queue '[1, 4, 9, 16]' $method

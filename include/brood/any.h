@@ -103,8 +103,26 @@ BROOD_API int brood_any_decode(const void *bytes, size_t size, brood_any *value)
 /* Gives back what it has, and makes it nil. NULL is fine. */
 BROOD_API void brood_any_clear(brood_any *value);
 
+/* The value itself: for BROOD_ANY. */
+BROOD_API brood_any brood_any_same(brood_any value);
+
 #ifdef __cplusplus
 }
+#else
+
+/* C's one door: a plain C value, or a brood_any, as a `const brood_any *` that is good until the end of the block.
+ * (true and false are ints in C11: brood_any_bool makes bools of them.) */
+#define BROOD_ANY(x) ((const brood_any[1]){ BROOD_ANY_OF(x) })
+/* clang-format off */
+#define BROOD_ANY_OF(x) \
+    _Generic((x), \
+        _Bool: brood_any_bool, char: brood_any_int, signed char: brood_any_int, short: brood_any_int, \
+        int: brood_any_int, long: brood_any_int, long long: brood_any_int, unsigned char: brood_any_uint, \
+        unsigned short: brood_any_uint, unsigned: brood_any_uint, unsigned long: brood_any_uint, \
+        unsigned long long: brood_any_uint, float: brood_any_double, double: brood_any_double, \
+        char *: brood_any_string, const char *: brood_any_string, \
+        brood_any: brood_any_same, const brood_any: brood_any_same)(x)
+/* clang-format on */
 #endif
 
 #endif

@@ -1,12 +1,20 @@
-/* brood/manager.h: a server process that others call.
+/* brood/manager.h: a server process that holds objects which others work with.
  *
  *     brood_manager *manager = brood_manager_start(NULL);
- *     ...                                    any process of the family, once it has the pointer, calls it
- *     brood_manager_destroy(manager);
+ *     brood_dict *dict = brood_manager_dict(manager, NULL);
+ *     brood_dict_set(dict, "count", 0);
+ *     ...                                        any process of the family, once it has the pointer:
+ *     brood_dict_add(dict, "count", 1);          one step in the server: no update is lost
  *
- * What a server holds lies in its private memory, so that nothing a client does, or dies of, can tear it. A call is a
- * message to the server and back through the region: well under a microsecond while both are awake. The server does one
- * call after the other, and takes its clients in turn.
+ * So far there are dictionaries (brood/dict.h). Objects lie in the private memory of the server, so that nothing a
+ * client does, or dies of, can tear them. A call is a message to the server and back through the region: well under a
+ * microsecond while both are awake. The server does one call after the other, and takes its clients in turn; one that
+ * sends or gets much holds the others up for as long as that is copied. Within a family a plain brood_lock or
+ * brood_value is faster still; what a manager adds is structure, dynamic values, and that they are safe.
+ *
+ * A handle of an object is a pointer into the region, good in every process of the family. It belongs to the process
+ * that asked for it, and is no good when that has ended. Anybody may close it, before the manager is destroyed. An
+ * object lives as long as it has a handle or a name.
  *
  * The server is a child of the process that started it and ends with that, however it ends. It ignores SIGINT, SIGHUP
  * and SIGQUIT, ends in order at a SIGTERM, and has the standard streams and no other descriptor of yours.
@@ -34,6 +42,7 @@ extern "C" {
 #endif
 
 typedef struct brood_manager brood_manager;
+typedef struct brood_dict brood_dict;
 
 typedef struct brood_manager_options {
     const char *name;  /* in messages, cut at 19 bytes; NULL: "manager" */
@@ -60,13 +69,23 @@ BROOD_API int brood_manager_destroy(brood_manager *manager);
 BROOD_API int brood_manager_pid(const brood_manager *manager);
 
 typedef struct brood_manager_stats {
+    size_t objects; /* that live */
+    size_t handles; /* of objects, of all processes */
+    size_t memory;  /* bytes that the objects' contents take, roughly as malloc(3) counts */
     size_t clients; /* channels that threads have, those of the dead that the server has not seen yet included */
     uint64_t calls; /* done so far, this one included */
-    void *reserved[8];
+    void *reserved[6];
 } brood_manager_stats;
 
 /* Asks the server. EINVAL: also, `stats` is NULL. */
 BROOD_API int brood_manager_stat(brood_manager *manager, brood_manager_stats *stats);
+
+/* A new handle of the dictionary of that name, which is made if there is none; NULL: of a new one without a name. A
+ * caller killed in it loses some 64 bytes of the region at most. NULL, EINVAL: the name is no UTF-8. */
+BROOD_API brood_dict *brood_manager_dict(brood_manager *manager, const char *name);
+
+/* The name refers to its object no longer, which goes if it has no handle. ENOENT: no object has that name. */
+BROOD_API int brood_manager_forget(brood_manager *manager, const char *name);
 
 #ifdef __cplusplus
 }

@@ -62,6 +62,11 @@ brood_any brood_any_map(const brood_any *pairs, size_t count)
     return pairs || count == 0 ? (brood_any){ .kind = BROOD_MAP, .size = count, .items = pairs } : brood_any_nil();
 }
 
+brood_any brood_any_same(brood_any value)
+{
+    return value;
+}
+
 /* ---- looking ---- */
 
 const brood_any *brood_any_find(const brood_any *map, const brood_any *key)
@@ -119,7 +124,7 @@ int brood_any_equal(const brood_any *one, const brood_any *other)
 
 /* ---- to bytes ---- */
 
-static int write_any(struct out *out, const brood_any *value, int depth)
+int any_write(struct out *out, const brood_any *value, int depth)
 {
     if (!brood_kind_name(value->kind))
         return -EINVAL;
@@ -140,7 +145,7 @@ static int write_any(struct out *out, const brood_any *value, int depth)
     for (size_t i = 0; i < count; i++) {
         if (value->kind == BROOD_MAP && i % 2 == 0 && value->items[i].kind > BROOD_BYTES)
             return -EINVAL;
-        int failed = write_any(out, &value->items[i], depth - 1);
+        int failed = any_write(out, &value->items[i], depth - 1);
         if (failed < 0)
             return failed;
     }
@@ -153,7 +158,7 @@ int brood_any_encode(const brood_any *value, void *bytes, size_t room, size_t *s
     if (!value || !size || (!bytes && room > 0))
         return error_set(EINVAL, "%s: the value, its bytes or their size are NULL", call);
     struct out out = { .bytes = bytes, .room = room };
-    int failed = write_any(&out, value, CBOR_DEPTH_MOST);
+    int failed = any_write(&out, value, CBOR_DEPTH_MOST);
     if (failed == -EMSGSIZE)
         return error_set(EMSGSIZE, "%s: lists and maps lie more than %d deep", call, CBOR_DEPTH_MOST);
     if (failed < 0)

@@ -36,6 +36,10 @@ struct item {
 
 /* Of a list or map only the head: its items follow. */
 void item_write(struct out *out, const struct item *item);
+
+/* A whole value: 0; -EMSGSIZE: it is deeper; -EINVAL: something in it is of no kind, or no key. (any.c) */
+int any_write(struct out *out, const brood_any *value, int depth);
+
 struct cursor {
     const uint8_t *at, *end;
 };

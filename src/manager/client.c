@@ -1,5 +1,6 @@
 /* manager/client.c: calls to a manager's server, as its clients make them. */
 #include "error/error.h"
+#include "manager/cbor.h"
 #include "manager/manager.h"
 #include "os/clock.h"
 #include "region/region.h"
@@ -63,6 +64,59 @@ void manager_end(struct channel *channel)
     parcel_tidy(&channel->reply, false);
 }
 
+/* How many bytes the request is; those that do not fit are only counted. Or -errno with a sentence. */
+static int64_t write_request(const char *call, const struct request *request, const brood_any *const *args,
+                             uint8_t *bytes, size_t room)
+{
+    struct out out = { .bytes = bytes + sizeof *request, .room = room - sizeof *request };
+    memcpy(bytes, request, sizeof *request);
+    for (unsigned i = 0; i < request->count; i++) {
+        int failed = args[i] ? any_write(&out, args[i], CBOR_DEPTH_MOST) : -EFAULT;
+        if (failed == -EFAULT)
+            return error_null(call, "a value");
+        if (failed == -EMSGSIZE)
+            return error_set(EMSGSIZE, "%s: lists and maps lie more than %d deep", call, CBOR_DEPTH_MOST);
+        if (failed < 0)
+            return error_set(EINVAL, "%s: something in a value is of no kind, or a list or map is a key", call);
+    }
+    return (int64_t)(sizeof *request + out.size);
+}
+
+/* Into the channel, if it fits there, or measured there and then into a block. 0 or -errno. */
+static int fill(struct brood_manager *manager, const char *call, struct channel *channel, const struct request *request,
+                const brood_any *const *args)
+{
+    int64_t size = write_request(call, request, args, channel->request.bytes, CHANNEL_ROOM);
+    if (size < 0)
+        return (int)size;
+    uint8_t *room = parcel_room(&channel->request, (size_t)size);
+    if (!room)
+        return error_set(ENOMEM, "%s: no memory in the region for %lld bytes to manager '%s'", call, (long long)size,
+                         manager->name);
+    return room == channel->request.bytes ? 0 : write_request(call, request, args, room, (size_t)size) < 0 ? -errno : 0;
+}
+
+int manager_ask(struct brood_manager *manager, const char *call, const struct request *request,
+                const brood_any *const *args, brood_any *value)
+{
+    if (value)
+        *value = brood_any_nil();
+    struct channel *channel = channel_find(manager, &manager->board, call);
+    if (!channel)
+        return -errno;
+    int result = fill(manager, call, channel, request, args);
+    if (result == 0)
+        result = manager_call(manager, call, channel);
+    if (result >= 0 && value) {
+        size_t size;
+        const void *content = parcel_content(&channel->reply, &size);
+        int failed = size ? brood_any_decode(content, size, value) : 0;
+        result = failed < 0 ? failed : result;
+    }
+    manager_end(channel);
+    return result;
+}
+
 int brood_manager_stat(brood_manager *manager, brood_manager_stats *stats)
 {
     static const char call[] = "brood_manager_stat";
@@ -87,6 +141,9 @@ int brood_manager_stat(brood_manager *manager, brood_manager_stats *stats)
         memcpy(&figures, reply, sizeof figures);
         stats->clients = figures.clients;
         stats->calls = figures.calls;
+        stats->objects = figures.objects;
+        stats->handles = figures.handles;
+        stats->memory = figures.memory;
     }
     manager_end(channel);
     return failed;

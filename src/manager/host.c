@@ -1,7 +1,8 @@
 /* manager/host.c: the server's process: what it does first, and what it does when it is asked. */
-#include "error/error.h"
-#include "manager/manager.h"
+#include "manager/hoard.h"
+#include "manager/objects.h"
 #include "manager/server.h"
+#include "os/clock.h"
 #include "os/program.h"
 #include "os/setup.h"
 #include "process/begin.h"
@@ -14,23 +15,16 @@
 
 struct host {
     struct brood_manager *manager;
+    struct objects *objects;
     uint64_t calls;
 };
 
-static int say(struct parcel *reply, int failed, const char *sentence)
-{
-    size_t size = strlen(sentence);
-    void *room = parcel_room(reply, size);
-    if (room)
-        memcpy(room, sentence, size);
-    else
-        reply->size = 0;
-    return failed;
-}
-
 static int stat(const struct host *host, struct parcel *reply)
 {
-    struct manager_figures figures = { .calls = host->calls };
+    struct manager_figures figures = { .calls = host->calls,
+                                       .objects = objects_count(host->objects),
+                                       .handles = objects_handles(host->objects),
+                                       .memory = hoard_used };
     const struct channel *channel = atomic_load(&host->manager->board.channels);
     for (; channel; channel = channel->next)
         figures.clients += atomic_load(&channel->holder.word) != 0;
@@ -45,14 +39,21 @@ static int answer(void *context, struct client *client, const void *content, siz
 {
     struct host *host = context;
     struct request request;
-    (void)client;
     host->calls++;
     if (size < sizeof request)
-        return say(reply, -EBADMSG, "the request is too short to be one");
+        return reply_fail(reply, -EBADMSG, "the request is too short to be one");
     memcpy(&request, content, sizeof request);
     if (request.object == 0 && request.method == MANAGER_STAT)
         return stat(host, reply);
-    return say(reply, -EINVAL, "there is no such object");
+    struct cursor arguments = { (const uint8_t *)content + sizeof request, (const uint8_t *)content + size };
+    int32_t process = (int32_t)atomic_load(&client->channel->holder.owner);
+    return objects_call(host->objects, process, &request, &arguments, reply);
+}
+
+static void look(void *context)
+{
+    struct host *host = context;
+    objects_look(host->objects);
 }
 
 /* What a starter has open or waits for is none of a server's business. */
@@ -71,7 +72,13 @@ int host_main(void *arg)
 {
     struct brood_manager *manager = arg;
     struct host host = { .manager = manager };
-    const struct service service = { .context = &host, .call = answer };
+    const struct service service = { .context = &host, .call = answer, .look = look };
     begin(manager);
-    return server_run(&manager->board, &service);
+    mapping_seed = (uint64_t)clock_now() * UINT64_C(0x9e3779b97f4a7c15);
+    host.objects = objects_create();
+    if (!host.objects)
+        return brood_fail(ENOMEM, "no memory for a server's objects");
+    int result = server_run(&manager->board, &service);
+    objects_destroy(host.objects);
+    return result;
 }

@@ -8,6 +8,7 @@
 
 #include "manager/channel.h"
 
+#include <brood/any.h>
 #include <brood/manager.h>
 #include <brood/process.h>
 
@@ -34,10 +35,16 @@ struct request {
     uint32_t reserved;
 };
 
-enum manager_method { MANAGER_STAT };
+enum manager_method {
+    MANAGER_STAT,
+    MANAGER_DICT,   /* (name or nil): a handle's id */
+    MANAGER_FORGET, /* (name) */
+    MANAGER_COPY,   /* (id): an id */
+    MANAGER_CLOSE,  /* (id, process that asked for it) */
+};
 
 struct manager_figures {
-    uint64_t clients, calls;
+    uint64_t clients, calls, objects, handles, memory;
 };
 
 /* The server's process: its target, with the manager as its argument. */
@@ -55,5 +62,10 @@ int manager_enter(const struct brood_manager *manager, const char *call);
 struct channel *manager_begin(struct brood_manager *manager, const char *call, size_t size, void **room);
 int manager_call(struct brood_manager *manager, const char *call, struct channel *channel);
 void manager_end(struct channel *channel);
+
+/* All of it: a call with so many values; *value, if not NULL, is the reply's, which is the caller's to clear, or nil.
+ * -EINVAL, -EMSGSIZE, with a sentence: an argument cannot be sent. */
+int manager_ask(struct brood_manager *manager, const char *call, const struct request *request,
+                const brood_any *const *args, brood_any *value);
 
 #endif

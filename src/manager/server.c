@@ -25,6 +25,7 @@ struct server {
     struct client **clients;
     unsigned count, warm, room, rounds;
     struct channel *first;
+    int64_t look_at;   /* when the service is to look around */
     uint32_t last_cpu; /* where the client ran that was served last, + 1 */
 };
 
@@ -145,6 +146,7 @@ static void bury(struct server *server, struct client *client)
         serve(server, client);
     if (server->service->gone)
         server->service->gone(server->service->context, client);
+    server->look_at = 0;
     client->waits = false;
     client->holds = false;
     client->own = NULL;
@@ -193,6 +195,10 @@ static bool look_around(struct server *server)
     bool did = round_of(server, server->warm, server->count);
     for (unsigned i = 0; i < server->count; i++)
         did |= look_after(server, server->clients[i]);
+    if (server->service->look && clock_lately() >= server->look_at) {
+        server->service->look(server->service->context);
+        server->look_at = clock_lately() + LOOK_NS;
+    }
     for (unsigned i = server->warm; i < server->count; i++)
         if (server->clients[i]->idle == 0)
             swap(server, i, server->warm++);

@@ -33,6 +33,8 @@ struct service {
     void (*cancel)(void *context, struct client *client);
     /* The client is gone: what it holds is given back, what it waits for is forgotten. */
     void (*gone)(void *context, struct client *client);
+    /* Every second or so, and when a client is gone. NULL: nothing. */
+    void (*look)(void *context);
 };
 
 /* The reply of a client that waits: it is to be filled in, then answered. */

@@ -1,0 +1,236 @@
+/* manager/dictionary.c */
+#include "manager/dictionary.h"
+
+#include <errno.h>
+#include <stddef.h>
+
+typedef int method(struct mapping *mapping, const struct item *args, struct parcel *reply);
+
+static int no_key(struct parcel *reply)
+{
+    return reply_fail(reply, -ENOENT, "there is no such key");
+}
+
+static int no_memory(struct parcel *reply)
+{
+    return reply_fail(reply, -ENOMEM, "the server has no memory for that, or is not to have");
+}
+
+/* Puts the value there: 1: the key is new; 0; or -ENOMEM with a sentence. `before` is the caller's to drop. */
+static int put(struct mapping *mapping, const struct item *args, struct parcel *reply, struct datum *before)
+{
+    struct datum value;
+    int result = datum_keep(&value, &args[1]);
+    if (result == 0 && (result = mapping_set(mapping, &args[0], value, before)) < 0)
+        datum_drop(&value);
+    return result < 0 ? no_memory(reply) : result;
+}
+
+static int set(struct mapping *mapping, const struct item *args, struct parcel *reply)
+{
+    struct datum before;
+    int result = put(mapping, args, reply, &before);
+    if (result < 0)
+        return result;
+    datum_drop(&before);
+    return 0;
+}
+
+static int get(struct mapping *mapping, const struct item *args, struct parcel *reply)
+{
+    const struct pair *pair = mapping_find(mapping, &args[0]);
+    return pair ? reply_datum(reply, 0, &pair->value) : no_key(reply);
+}
+
+static int delete (struct mapping *mapping, const struct item *args, struct parcel *reply)
+{
+    struct pair *pair = mapping_find(mapping, &args[0]);
+    if (!pair)
+        return no_key(reply);
+    struct datum value = mapping_take(mapping, pair);
+    datum_drop(&value);
+    return 0;
+}
+
+static int pop(struct mapping *mapping, const struct item *args, struct parcel *reply)
+{
+    int result = get(mapping, args, reply); /* before it is taken: there may be no memory for the reply */
+    return result < 0 ? result : delete (mapping, args, reply);
+}
+
+static int setdefault(struct mapping *mapping, const struct item *args, struct parcel *reply)
+{
+    const struct pair *pair = mapping_find(mapping, &args[0]);
+    if (pair)
+        return reply_datum(reply, 0, &pair->value);
+    int result = reply_item(reply, 1, &args[1]);
+    struct datum before;
+    return result < 0 ? result : put(mapping, args, reply, &before);
+}
+
+/* Of integers, one of which may be below 0, and the other not. 0, or -ERANGE. */
+static int sum_of_integers(const struct item *one, const struct item *other, struct item *sum)
+{
+    bool below = one->kind == BROOD_INT && one->integer < 0,
+         other_below = other->kind == BROOD_INT && other->integer < 0;
+    uint64_t total = one->natural + other->natural; /* modulo 2^64, which is the sum, if it can be had */
+    if (below && other_below && total <= INT64_MAX)
+        return -ERANGE;
+    if (!below && !other_below && total < one->natural)
+        return -ERANGE;
+    bool total_below =
+        (below && other_below) || ((below || other_below) && total > INT64_MAX &&
+                                   (below ? other->natural < -one->natural : one->natural < -other->natural));
+    *sum = total_below ? item_int((int64_t)total) : item_natural(total);
+    return 0;
+}
+
+static double real(const struct item *item)
+{
+    return item->kind == BROOD_DOUBLE ? item->real
+           : item->kind == BROOD_INT  ? (double)item->integer
+                                      : (double)item->natural;
+}
+
+/* 0, or -ERANGE. */
+static int sum_up(const struct item *one, const struct item *other, struct item *sum)
+{
+    if (one->kind == BROOD_DOUBLE || other->kind == BROOD_DOUBLE) {
+        *sum = (struct item){ .kind = BROOD_DOUBLE, .real = real(one) + real(other) };
+        return 0;
+    }
+    return sum_of_integers(one, other, sum);
+}
+
+static int add(struct mapping *mapping, const struct item *args, struct parcel *reply)
+{
+    struct pair *pair = mapping_find(mapping, &args[0]);
+    if (!pair)
+        return no_key(reply);
+    struct item now = datum_item(&pair->value), sum;
+    if (!item_is_number(&now) || !item_is_number(&args[1]))
+        return reply_fail(reply, -EINVAL, "%s cannot be added to %s: both must be numbers", item_is_what(&args[1]),
+                          item_is_what(&now));
+    if (sum_up(&now, &args[1], &sum) < 0)
+        return reply_fail(reply, -ERANGE, "the sum is no integer of 64 bits");
+    int result = reply_item(reply, 0, &sum);
+    return result < 0 ? result : datum_keep(&pair->value, &sum); /* a number: nothing to be dropped */
+}
+
+static int compare(struct mapping *mapping, const struct item *args, struct parcel *reply)
+{
+    const struct pair *pair = mapping_find(mapping, &args[0]);
+    if (!pair)
+        return no_key(reply);
+    struct item now = datum_item(&pair->value);
+    if (!item_equal(&now, &args[1]))
+        return reply_fail(reply, -EAGAIN, "another value stands there");
+    return set(mapping, (const struct item[]){ args[0], args[2] }, reply);
+}
+
+static int swap(struct mapping *mapping, const struct item *args, struct parcel *reply)
+{
+    const struct pair *pair = mapping_find(mapping, &args[0]);
+    const struct item nil = { .kind = BROOD_NIL };
+    int result = pair ? reply_datum(reply, 0, &pair->value) : reply_item(reply, 1, &nil);
+    struct datum before;
+    if (result < 0 || (result = put(mapping, args, reply, &before)) < 0)
+        return result;
+    datum_drop(&before);
+    return result;
+}
+
+/* All, or none: without memory for one of them nothing is changed. */
+static int update(struct mapping *mapping, const struct item *args, struct parcel *reply)
+{
+    if (args[0].kind != BROOD_MAP)
+        return reply_fail(reply, -EINVAL, "it cannot be updated by %s: only by a map", item_is_what(&args[0]));
+    struct mapping changed = { .pairs = NULL };
+    int result = mapping_copy(&changed, mapping);
+    struct cursor cursor = item_inside(&args[0]);
+    for (uint64_t i = 0; i < args[0].natural && result >= 0; i++) {
+        struct item pair[2];
+        item_next(&cursor, &pair[0]);
+        item_next(&cursor, &pair[1]);
+        result = set(&changed, pair, reply);
+    }
+    if (result < 0) {
+        mapping_clear(&changed);
+        return no_memory(reply);
+    }
+    mapping_clear(mapping);
+    *mapping = changed;
+    return 0;
+}
+
+static int contains(struct mapping *mapping, const struct item *args, struct parcel *reply)
+{
+    (void)reply;
+    return mapping_find(mapping, &args[0]) != NULL;
+}
+
+static int length(struct mapping *mapping, const struct item *args, struct parcel *reply)
+{
+    const struct item count = item_natural(mapping->count);
+    (void)args;
+    return reply_item(reply, 0, &count);
+}
+
+static int keys(struct mapping *mapping, const struct item *args, struct parcel *reply)
+{
+    (void)args;
+    return reply_mapping(reply, mapping, true, false);
+}
+
+static int values(struct mapping *mapping, const struct item *args, struct parcel *reply)
+{
+    (void)args;
+    return reply_mapping(reply, mapping, false, true);
+}
+
+static int items(struct mapping *mapping, const struct item *args, struct parcel *reply)
+{
+    (void)args;
+    return reply_mapping(reply, mapping, true, true);
+}
+
+static int clear(struct mapping *mapping, const struct item *args, struct parcel *reply)
+{
+    (void)args;
+    (void)reply;
+    mapping_clear(mapping);
+    return 0;
+}
+
+/* count: of arguments; keyed: the first is a key. */
+static const struct {
+    method *call;
+    unsigned count;
+    bool keyed;
+} methods[DICT_METHODS] = {
+    [DICT_SET] = { set, 2, true },
+    [DICT_GET] = { get, 1, true },
+    [DICT_DELETE] = { delete, 1, true },
+    [DICT_POP] = { pop, 1, true },
+    [DICT_SETDEFAULT] = { setdefault, 2, true },
+    [DICT_ADD] = { add, 2, true },
+    [DICT_COMPARE] = { compare, 3, true },
+    [DICT_SWAP] = { swap, 2, true },
+    [DICT_UPDATE] = { update, 1, false },
+    [DICT_CONTAINS] = { contains, 1, true },
+    [DICT_LENGTH] = { length, 0, false },
+    [DICT_KEYS] = { keys, 0, false },
+    [DICT_VALUES] = { values, 0, false },
+    [DICT_ITEMS] = { items, 0, false },
+    [DICT_CLEAR] = { clear, 0, false },
+};
+
+int dictionary_call(struct mapping *mapping, unsigned number, const struct item *args, unsigned count,
+                    struct parcel *reply)
+{
+    if (number >= DICT_METHODS || count != methods[number].count)
+        return reply_fail(reply, -EINVAL, "a dictionary has no such method, with %u arguments", count);
+    if (methods[number].keyed && !item_is_key(&args[0]))
+        return reply_fail(reply, -EINVAL, "%s is no key", item_is_what(&args[0]));
+    return methods[number].call(mapping, args, reply);
+}

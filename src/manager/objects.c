@@ -1,0 +1,276 @@
+/* manager/objects.c */
+#include "manager/objects.h"
+
+#include "manager/hoard.h"
+#include "os/thread.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PLACE_BITS 32 /* of an id: where the object is; above that, which of those that were there */
+
+struct object {
+    uint64_t id;      /* 0: none */
+    uint32_t handles; /* of all processes */
+    bool named;
+    uint32_t turn; /* how many were here: the next id is another */
+    struct mapping dictionary;
+};
+
+/* handles: an id each, of one process. */
+struct holder {
+    int32_t process;
+    size_t count, room;
+    uint64_t *handles;
+    struct holder *next;
+};
+
+struct objects {
+    struct object **places; /* each is a block of its own: they do not move */
+    size_t count, room, living;
+    struct mapping names; /* to ids */
+    struct holder *holders;
+};
+
+struct objects *objects_create(void)
+{
+    return calloc(1, sizeof(struct objects));
+}
+
+size_t objects_count(const struct objects *objects)
+{
+    return objects->living;
+}
+
+size_t objects_handles(const struct objects *objects)
+{
+    size_t count = 0;
+    for (const struct holder *holder = objects->holders; holder; holder = holder->next)
+        count += holder->count;
+    return count;
+}
+
+static struct object *find(const struct objects *objects, uint64_t id)
+{
+    uint64_t place = id & ((UINT64_C(1) << PLACE_BITS) - 1);
+    struct object *object = place < objects->count ? objects->places[place] : NULL;
+    return id && object && object->id == id ? object : NULL;
+}
+
+static void forget_if_unused(struct objects *objects, struct object *object)
+{
+    if (object->handles > 0 || object->named)
+        return;
+    mapping_clear(&object->dictionary);
+    object->id = 0;
+    objects->living--;
+}
+
+static struct object *make(struct objects *objects)
+{
+    size_t place = 0;
+    if (objects->living < objects->count)
+        while (objects->places[place]->id)
+            place++;
+    else
+        place = objects->count;
+    if (place == objects->room) {
+        size_t room = objects->room ? 2 * objects->room : 16;
+        struct object **places = realloc(objects->places, room * sizeof *places);
+        if (!places)
+            return NULL;
+        objects->places = places;
+        objects->room = room;
+    }
+    if (place == objects->count) {
+        objects->places[place] = calloc(1, sizeof **objects->places);
+        if (!objects->places[place])
+            return NULL;
+        objects->count++;
+    }
+    struct object *object = objects->places[place];
+    object->id = (uint64_t)++object->turn << PLACE_BITS | place;
+    object->named = false;
+    objects->living++;
+    return object;
+}
+
+/* ---- handles ---- */
+
+static struct holder *holder_of(struct objects *objects, int32_t process, bool may_make)
+{
+    for (struct holder *holder = objects->holders; holder; holder = holder->next)
+        if (holder->process == process)
+            return holder;
+    struct holder *holder = may_make ? calloc(1, sizeof *holder) : NULL;
+    if (!holder)
+        return NULL;
+    holder->process = process;
+    holder->next = objects->holders;
+    objects->holders = holder;
+    return holder;
+}
+
+static int hold(struct objects *objects, int32_t process, struct object *object)
+{
+    struct holder *holder = holder_of(objects, process, true);
+    if (!holder)
+        return -ENOMEM;
+    if (holder->count == holder->room) {
+        size_t room = holder->room ? 2 * holder->room : 8;
+        uint64_t *handles = realloc(holder->handles, room * sizeof *handles);
+        if (!handles)
+            return -ENOMEM;
+        holder->handles = handles;
+        holder->room = room;
+    }
+    holder->handles[holder->count++] = object->id;
+    object->handles++;
+    return 0;
+}
+
+static bool let_go(struct objects *objects, int32_t process, uint64_t id)
+{
+    struct holder *holder = holder_of(objects, process, false);
+    for (size_t i = 0; holder && i < holder->count; i++) {
+        if (holder->handles[i] != id)
+            continue;
+        holder->handles[i] = holder->handles[--holder->count];
+        struct object *object = find(objects, id);
+        object->handles--;
+        forget_if_unused(objects, object);
+        return true;
+    }
+    return false;
+}
+
+static void free_holder(struct objects *objects, struct holder *holder)
+{
+    while (holder->count > 0)
+        let_go(objects, holder->process, holder->handles[0]);
+    struct holder **place = &objects->holders;
+    while (*place != holder)
+        place = &(*place)->next;
+    *place = holder->next;
+    free(holder->handles);
+    free(holder);
+}
+
+void objects_look(struct objects *objects)
+{
+    for (struct holder *holder = objects->holders, *next; holder; holder = next) {
+        next = holder->next;
+        if (holder->count == 0 || thread_is_gone((uint32_t)holder->process))
+            free_holder(objects, holder);
+    }
+}
+
+/* ---- the manager's own calls ---- */
+
+/* name: nil, for an object without one. The reply is the id. */
+static int open_dict(struct objects *objects, int32_t process, const struct item *name, struct parcel *reply)
+{
+    const struct pair *pair = name->kind == BROOD_NIL ? NULL : mapping_find(&objects->names, name);
+    struct object *object = pair ? find(objects, pair->value.natural) : make(objects);
+    struct datum before;
+    int result = object ? hold(objects, process, object) : -ENOMEM;
+    if (result == 0 && !pair && name->kind != BROOD_NIL) {
+        const struct item id = item_natural(object->id);
+        struct datum value;
+        datum_keep(&value, &id);
+        result = mapping_set(&objects->names, name, value, &before);
+        object->named = result >= 0;
+        if (result < 0)
+            let_go(objects, process, object->id);
+    } else if (result < 0 && object) {
+        forget_if_unused(objects, object);
+    }
+    if (result < 0)
+        return reply_fail(reply, result, "the server has no memory for a dictionary");
+    const struct item id = item_natural(object->id);
+    return reply_item(reply, 0, &id);
+}
+
+static int forget(struct objects *objects, const struct item *name, struct parcel *reply)
+{
+    struct pair *pair = mapping_find(&objects->names, name);
+    if (!pair)
+        return reply_fail(reply, -ENOENT, "no object has that name");
+    struct datum id = mapping_take(&objects->names, pair);
+    struct object *object = find(objects, id.natural);
+    object->named = false;
+    forget_if_unused(objects, object);
+    return 0;
+}
+
+static int copy_dict(struct objects *objects, int32_t process, uint64_t id, struct parcel *reply)
+{
+    struct object *object = find(objects, id), *copy = object ? make(objects) : NULL;
+    if (!object)
+        return reply_fail(reply, -EINVAL, "that object is gone");
+    int result = copy ? mapping_copy(&copy->dictionary, &object->dictionary) : -ENOMEM;
+    if (result == 0)
+        result = hold(objects, process, copy);
+    if (result < 0) {
+        if (copy)
+            forget_if_unused(objects, copy);
+        return reply_fail(reply, result, "the server has no memory for a copy");
+    }
+    const struct item number = item_natural(copy->id);
+    return reply_item(reply, 0, &number);
+}
+
+static int call_manager(struct objects *objects, int32_t process, unsigned method, const struct item *args,
+                        unsigned count, struct parcel *reply)
+{
+    bool is_text = count >= 1 && args[0].kind == BROOD_STRING;
+    bool is_id = count >= 1 && (args[0].kind == BROOD_INT || args[0].kind == BROOD_UINT);
+    if (method == MANAGER_DICT && count == 1 && (is_text || args[0].kind == BROOD_NIL))
+        return open_dict(objects, process, &args[0], reply);
+    if (method == MANAGER_FORGET && count == 1 && is_text)
+        return forget(objects, &args[0], reply);
+    if (method == MANAGER_COPY && count == 1 && is_id)
+        return copy_dict(objects, process, args[0].natural, reply);
+    if (method == MANAGER_CLOSE && count == 2 && is_id && args[1].kind == BROOD_INT)
+        return let_go(objects, (int32_t)args[1].integer, args[0].natural)
+                   ? 0
+                   : reply_fail(reply, -EINVAL, "that handle was given back already");
+    return reply_fail(reply, -EINVAL, "a manager has no method %u with these arguments", method);
+}
+
+int objects_call(struct objects *objects, int32_t process, const struct request *request, struct cursor *arguments,
+                 struct parcel *reply)
+{
+    struct item args[DICT_ARGUMENTS];
+    if (request->count > DICT_ARGUMENTS)
+        return reply_fail(reply, -EINVAL, "%u arguments are too many", request->count);
+    for (unsigned i = 0; i < request->count; i++) {
+        int failed = item_read(arguments, &args[i], CBOR_DEPTH_MOST);
+        if (failed == -EMSGSIZE)
+            return reply_fail(reply, failed, "lists and maps lie more than %d deep", CBOR_DEPTH_MOST);
+        if (failed == -EILSEQ)
+            return reply_fail(reply, -EINVAL, "a string is no UTF-8");
+        if (failed < 0)
+            return reply_fail(reply, failed, "argument %u is no value", i + 1);
+    }
+    if (request->object == 0)
+        return call_manager(objects, process, request->method, args, request->count, reply);
+    struct object *object = find(objects, request->object);
+    if (!object)
+        return reply_fail(reply, -EINVAL, "that object is gone");
+    return dictionary_call(&object->dictionary, request->method, args, request->count, reply);
+}
+
+void objects_destroy(struct objects *objects)
+{
+    while (objects->holders)
+        free_holder(objects, objects->holders);
+    for (size_t i = 0; i < objects->count; i++) {
+        mapping_clear(&objects->places[i]->dictionary);
+        free(objects->places[i]);
+    }
+    mapping_clear(&objects->names);
+    free(objects->places);
+    free(objects);
+}

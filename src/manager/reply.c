@@ -1,0 +1,92 @@
+/* manager/reply.c */
+#include "manager/reply.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define SENTENCE 240
+
+enum { HEAD_MOST = 9 };
+
+int reply_fail(struct parcel *reply, int failed, const char *sentence, ...)
+{
+    char text[SENTENCE];
+    va_list arguments;
+    va_start(arguments, sentence);
+    int length = vsnprintf(text, sizeof text, sentence, arguments);
+    va_end(arguments);
+    size_t size = length < 0 ? 0 : length < SENTENCE ? (size_t)length : SENTENCE - 1;
+    memcpy(parcel_room(reply, size), text, size); /* it fits into every channel */
+    return failed;
+}
+
+/* Of a list or map item_write gives the head alone, and this all. */
+static void put(struct out *out, const struct item *item)
+{
+    if (item->kind != BROOD_LIST && item->kind != BROOD_MAP) {
+        item_write(out, item);
+        return;
+    }
+    if (out->bytes && item->size <= out->room - out->size)
+        memcpy(out->bytes + out->size, item->bytes, item->size);
+    out->size += item->size;
+}
+
+int reply_item(struct parcel *reply, int result, const struct item *item)
+{
+    size_t size = item->size + HEAD_MOST;
+    uint8_t *bytes = parcel_room(reply, size);
+    if (!bytes) {
+        reply->size = 0;
+        return -ENOMEM;
+    }
+    struct out out = { .bytes = bytes, .room = size };
+    put(&out, item);
+    if (size > CHANNEL_ROOM && out.size <= CHANNEL_ROOM)
+        memcpy(reply->bytes, bytes, out.size); /* where one looks for so few */
+    reply->size = (uint32_t)out.size;
+    return result;
+}
+
+int reply_datum(struct parcel *reply, int result, const struct datum *datum)
+{
+    struct item item = datum_item(datum);
+    return reply_item(reply, result, &item);
+}
+
+static void put_all(struct out *out, const struct mapping *mapping, bool keys, bool values)
+{
+    struct item head = { .kind = keys && values ? BROOD_MAP : BROOD_LIST, .natural = mapping->count };
+    item_write(out, &head);
+    for (const struct pair *pair = NULL; (pair = mapping_next(mapping, pair));) {
+        struct item key = datum_item(&pair->key), value = datum_item(&pair->value);
+        if (keys)
+            put(out, &key);
+        if (values)
+            put(out, &value);
+    }
+}
+
+int reply_mapping(struct parcel *reply, const struct mapping *mapping, bool keys, bool values)
+{
+    struct out out = { .bytes = NULL };
+    put_all(&out, mapping, keys, values); /* how much it is */
+    size_t size = out.size;
+    uint8_t *bytes = parcel_room(reply, size);
+    if (!bytes) {
+        reply->size = 0;
+        return -ENOMEM;
+    }
+    out = (struct out){ .bytes = bytes, .room = size };
+    put_all(&out, mapping, keys, values);
+    return 0;
+}
+
+const char *item_is_what(const struct item *item)
+{
+    static const char *const names[] = { "nil",      "a bool", "an int", "an int", "a double",
+                                         "a string", "bytes",  "a list", "a map" };
+    return names[item->kind];
+}

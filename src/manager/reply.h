@@ -1,0 +1,22 @@
+/* manager/reply.h: what the server writes into a reply.
+ */
+#ifndef MANAGER_REPLY_H
+#define MANAGER_REPLY_H
+
+#include "manager/channel.h"
+#include "manager/mapping.h"
+
+/* Why not, as a sentence; `failed`, or what it is below 0. */
+int reply_fail(struct parcel *reply, int failed, const char *sentence, ...) __attribute__((format(printf, 3, 4)));
+
+/* The value; `result`, or -ENOMEM. */
+int reply_item(struct parcel *reply, int result, const struct item *item);
+int reply_datum(struct parcel *reply, int result, const struct datum *datum);
+
+/* A list (or with both: a map) of the mapping's keys, or of its values. */
+int reply_mapping(struct parcel *reply, const struct mapping *mapping, bool keys, bool values);
+
+/* "an int", "nil": for sentences. */
+const char *item_is_what(const struct item *item);
+
+#endif
