@@ -68,6 +68,7 @@ measure queue_1p1c_64k_brood, queue_1p1c_64k_limit, queue_loan_64k_brood;
 measure queue_pingpong_64_brood, queue_pingpong_64_limit, pipe_pingpong_64_brood;
 measure queue_wake_64_brood, queue_wake_64_limit;
 measure queue_empty_brood;
+measure manager_get_brood, manager_set_brood, manager_wake_brood, manager_memory_1m_brood;
 measure pool_map_auto_brood, pool_map_chunk1_brood, pool_map_traced_brood;
 measure pool_balance_brood, pool_balance_limit;
 measure pool_apply_brood, pool_apply_limit;
