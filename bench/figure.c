@@ -390,6 +390,15 @@ const struct figure figures[] = {
         .goal = 1,
     },
     {
+        .name = "manager_append",
+        .unit = "us",
+        .what = "an item appended to a manager's list, server and client running",
+        .brood = manager_append_brood,
+        .limit = queue_pingpong_64_limit,
+        .limit_is = "a word there and one back, both awake",
+        .goal = 1,
+    },
+    {
         .name = "manager_wake",
         .unit = "us",
         .what = "the same, got, the server asleep",

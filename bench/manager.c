@@ -14,15 +14,19 @@ enum { CALLS = 100000, CALLS_ASLEEP = 300, ENTRIES = 1000000 };
 struct bench {
     brood_manager *manager;
     brood_dict *dict;
+    brood_list *list;
 };
 
 static int begin(struct bench *bench)
 {
     bench->dict = NULL;
+    bench->list = NULL;
     bench->manager = brood_manager_start(NULL);
     if (bench->manager)
         bench->dict = brood_manager_dict(bench->manager, NULL);
-    return bench->dict ? brood_dict_set(bench->dict, "count", 0) : -1;
+    if (bench->dict)
+        bench->list = brood_manager_list(bench->manager, NULL);
+    return bench->list ? brood_dict_set(bench->dict, "count", 0) : -1;
 }
 
 static double end(const struct bench *bench, int failed, double figure)
@@ -30,6 +34,7 @@ static double end(const struct bench *bench, int failed, double figure)
     if (failed < 0)
         figure = trouble("%s", brood_error());
     brood_dict_close(bench->dict);
+    brood_list_close(bench->list);
     brood_manager_destroy(bench->manager);
     return figure;
 }
@@ -63,6 +68,16 @@ double manager_get_brood(void)
 double manager_set_brood(void)
 {
     return calls(set);
+}
+
+static int append(const struct bench *bench)
+{
+    return brood_list_append(bench->list, 1);
+}
+
+double manager_append_brood(void)
+{
+    return calls(append);
 }
 
 double manager_wake_brood(void)

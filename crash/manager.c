@@ -118,9 +118,10 @@ static void await_burial(struct scene *scene)
 static void survive(struct scene *scene, size_t blocks)
 {
     long long began = point_us();
-    scene->point->result = (int)(scene->act->text ? text_is_there(scene) : number(scene, "count"));
+    number(scene, "others");
     point_served_since(scene->point, began);
-    await_burial(scene);
+    await_burial(scene); /* what it asked for may be done after what others did, but not after that */
+    scene->point->result = (int)(scene->act->text ? text_is_there(scene) : number(scene, "count"));
     pid_t newcomer = point_survivor(join_in, scene);
     if (newcomer > 0)
         point_join(scene->point, newcomer, "a newcomer", SURVIVOR_MS + 500);

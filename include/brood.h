@@ -27,6 +27,7 @@
 #include <brood/end.h>
 #include <brood/event.h>
 #include <brood/family.h>
+#include <brood/list.h>
 #include <brood/listener.h>
 #include <brood/lock.h>
 #include <brood/log.h>

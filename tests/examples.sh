@@ -47,6 +47,7 @@ for method in fork spawn forkserver; do
     expect locks 10 $method
     expect shared_memory 3.14 $method
     expect shared_dict 10 $method
+    expect shared_list '[0, 1, 2, 3, 4]' $method
     expect_counter $method
     expect pool '[1, 4, 9, 16, 25]' $method
     expect queue '[1, 4, 9, 16]' $method

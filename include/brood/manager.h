@@ -6,7 +6,7 @@
  *     ...                                        any process of the family, once it has the pointer:
  *     brood_dict_add(dict, "count", 1);          one step in the server: no update is lost
  *
- * So far there are dictionaries (brood/dict.h). Objects lie in the private memory of the server, so that nothing a
+ * So far there are dictionaries (brood/dict.h) and lists (brood/list.h). Objects lie in the private memory of the server, so that nothing a
  * client does, or dies of, can tear them. A call is a message to the server and back through the region: well under a
  * microsecond while both are awake. The server does one call after the other, and takes its clients in turn; one that
  * sends or gets much holds the others up for as long as that is copied. Within a family a plain brood_lock or
@@ -43,6 +43,7 @@ extern "C" {
 
 typedef struct brood_manager brood_manager;
 typedef struct brood_dict brood_dict;
+typedef struct brood_list brood_list;
 
 typedef struct brood_manager_options {
     const char *name;  /* in messages, cut at 19 bytes; NULL: "manager" */
@@ -80,9 +81,11 @@ typedef struct brood_manager_stats {
 /* Asks the server. EINVAL: also, `stats` is NULL. */
 BROOD_API int brood_manager_stat(brood_manager *manager, brood_manager_stats *stats);
 
-/* A new handle of the dictionary of that name, which is made if there is none; NULL: of a new one without a name. A
- * caller killed in it loses some 64 bytes of the region at most. NULL, EINVAL: the name is no UTF-8. */
+/* A new handle of the object of that name, which is made if there is none; NULL: of a new one without a name. A caller
+ * killed in it loses some 64 bytes of the region at most. NULL, EINVAL: the name is no UTF-8, or that of an object of
+ * another type. */
 BROOD_API brood_dict *brood_manager_dict(brood_manager *manager, const char *name);
+BROOD_API brood_list *brood_manager_list(brood_manager *manager, const char *name);
 
 /* The name refers to its object no longer, which goes if it has no handle. ENOENT: no object has that name. */
 BROOD_API int brood_manager_forget(brood_manager *manager, const char *name);

@@ -13,6 +13,8 @@
 #include <string.h>
 
 #define CACHE_SIZE 4     /* channels a thread finds at once */
+#define SPIN_AWHILE 4000 /* ns: what falling asleep costs */
+#define SPIN_ANEW 16     /* so often all of it is spun */
 #define LOOKS_AT_ONCE 64 /* before the time is asked for */
 
 _Static_assert(sizeof(struct channel) <= 4096, "a page");
@@ -229,6 +231,12 @@ void channel_cancel(struct thread *self, struct switchboard *board, struct chann
     bell_ring(self, &board->bell);
 }
 
+int64_t spin_budget(const struct thread *self)
+{
+    static _Thread_local unsigned tries;
+    return ++tries % SPIN_ANEW == 0 ? SPIN_MOST : self->spin > SPIN_AWHILE ? self->spin : SPIN_AWHILE;
+}
+
 /* A short while awake. True: it is answered. */
 static bool spin(struct thread *self, struct switchboard *board, struct channel *channel)
 {
@@ -241,7 +249,7 @@ static bool spin(struct thread *self, struct switchboard *board, struct channel 
     }
     if (answered)
         return true;
-    int64_t end = clock_now() + self->spin;
+    int64_t end = clock_now() + spin_budget(self);
     do {
         for (int i = 0; i < LOOKS_AT_ONCE && !(answered = is_answered(channel)); i++)
             cpu_pause();

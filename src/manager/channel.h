@@ -101,6 +101,10 @@ int channel_await(struct thread *self, struct switchboard *board, struct channel
 /* Has the server leave a request that waits. */
 void channel_cancel(struct thread *self, struct switchboard *board, struct channel *channel);
 
+/* How long either side spins, in nanoseconds: by its experience, but what falling asleep costs at least, and all that a
+ * wake costs now and then: two that both sleep at once would never learn that they need not. */
+int64_t spin_budget(const struct thread *self);
+
 /* At a manager's end, by its owner, when the server is gone: gives back all channels but those of others that live,
  * which give them back themselves with their next call to any manager. */
 void channels_end(struct switchboard *board);

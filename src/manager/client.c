@@ -148,3 +148,16 @@ int brood_manager_stat(brood_manager *manager, brood_manager_stats *stats)
     manager_end(channel);
     return failed;
 }
+
+int brood_manager_forget(brood_manager *manager, const char *name)
+{
+    static const char call[] = "brood_manager_forget";
+    int failed = manager_enter(manager, call);
+    if (failed < 0)
+        return failed;
+    if (!name)
+        return error_null(call, "the name");
+    const brood_any what = brood_any_string(name);
+    const struct request request = { .method = MANAGER_FORGET, .count = 1 };
+    return manager_ask(manager, call, &request, (const brood_any *const[]){ &what }, NULL);
+}

@@ -68,53 +68,12 @@ static int setdefault(struct mapping *mapping, const struct item *args, struct p
     return result < 0 ? result : put(mapping, args, reply, &before);
 }
 
-/* Of integers, one of which may be below 0, and the other not. 0, or -ERANGE. */
-static int sum_of_integers(const struct item *one, const struct item *other, struct item *sum)
-{
-    bool below = one->kind == BROOD_INT && one->integer < 0,
-         other_below = other->kind == BROOD_INT && other->integer < 0;
-    uint64_t total = one->natural + other->natural; /* modulo 2^64, which is the sum, if it can be had */
-    if (below && other_below && total <= INT64_MAX)
-        return -ERANGE;
-    if (!below && !other_below && total < one->natural)
-        return -ERANGE;
-    bool total_below =
-        (below && other_below) || ((below || other_below) && total > INT64_MAX &&
-                                   (below ? other->natural < -one->natural : one->natural < -other->natural));
-    *sum = total_below ? item_int((int64_t)total) : item_natural(total);
-    return 0;
-}
-
-static double real(const struct item *item)
-{
-    return item->kind == BROOD_DOUBLE ? item->real
-           : item->kind == BROOD_INT  ? (double)item->integer
-                                      : (double)item->natural;
-}
-
-/* 0, or -ERANGE. */
-static int sum_up(const struct item *one, const struct item *other, struct item *sum)
-{
-    if (one->kind == BROOD_DOUBLE || other->kind == BROOD_DOUBLE) {
-        *sum = (struct item){ .kind = BROOD_DOUBLE, .real = real(one) + real(other) };
-        return 0;
-    }
-    return sum_of_integers(one, other, sum);
-}
-
 static int add(struct mapping *mapping, const struct item *args, struct parcel *reply)
 {
     struct pair *pair = mapping_find(mapping, &args[0]);
     if (!pair)
         return no_key(reply);
-    struct item now = datum_item(&pair->value), sum;
-    if (!item_is_number(&now) || !item_is_number(&args[1]))
-        return reply_fail(reply, -EINVAL, "%s cannot be added to %s: both must be numbers", item_is_what(&args[1]),
-                          item_is_what(&now));
-    if (sum_up(&now, &args[1], &sum) < 0)
-        return reply_fail(reply, -ERANGE, "the sum is no integer of 64 bits");
-    int result = reply_item(reply, 0, &sum);
-    return result < 0 ? result : datum_keep(&pair->value, &sum); /* a number: nothing to be dropped */
+    return reply_sum(reply, &pair->value, &args[1]);
 }
 
 static int compare(struct mapping *mapping, const struct item *args, struct parcel *reply)

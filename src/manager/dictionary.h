@@ -24,8 +24,6 @@ enum dict_method {
     DICT_METHODS,
 };
 
-#define DICT_ARGUMENTS 3 /* at most */
-
 /* Carries it out; the result and the reply's content are as brood/dict.h says. */
 int dictionary_call(struct mapping *mapping, unsigned number, const struct item *args, unsigned count,
                     struct parcel *reply);

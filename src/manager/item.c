@@ -1,6 +1,7 @@
 /* manager/item.c */
 #include "manager/item.h"
 
+#include <errno.h>
 #include <math.h>
 #include <string.h>
 
@@ -114,4 +115,73 @@ uint64_t item_hash(const struct item *item, uint64_t seed)
         break;
     }
     return mix(hash, seed);
+}
+
+/* ---- numbers and order ---- */
+
+/* Of integers, one of which may be below 0, and the other not. 0, or -ERANGE. */
+static int sum_of_integers(const struct item *one, const struct item *other, struct item *sum)
+{
+    bool below = one->kind == BROOD_INT && one->integer < 0,
+         other_below = other->kind == BROOD_INT && other->integer < 0;
+    uint64_t total = one->natural + other->natural; /* modulo 2^64, which is the sum, if it can be had */
+    if (below && other_below && total <= INT64_MAX)
+        return -ERANGE;
+    if (!below && !other_below && total < one->natural)
+        return -ERANGE;
+    bool total_below =
+        (below && other_below) || ((below || other_below) && total > INT64_MAX &&
+                                   (below ? other->natural < -one->natural : one->natural < -other->natural));
+    *sum = total_below ? item_int((int64_t)total) : item_natural(total);
+    return 0;
+}
+
+static double real(const struct item *item)
+{
+    return item->kind == BROOD_DOUBLE ? item->real
+           : item->kind == BROOD_INT  ? (double)item->integer
+                                      : (double)item->natural;
+}
+
+int item_sum(const struct item *one, const struct item *other, struct item *sum)
+{
+    if (one->kind == BROOD_DOUBLE || other->kind == BROOD_DOUBLE) {
+        *sum = (struct item){ .kind = BROOD_DOUBLE, .real = real(one) + real(other) };
+        return 0;
+    }
+    return sum_of_integers(one, other, sum);
+}
+
+static bool is_text(const struct item *item)
+{
+    return item->kind == BROOD_STRING || item->kind == BROOD_BYTES;
+}
+
+bool item_has_order(const struct item *one, const struct item *other)
+{
+    return (item_is_number(one) && item_is_number(other)) || (is_text(one) && one->kind == other->kind);
+}
+
+/* A nan comes after all others. */
+static int order_of_reals(double one, double other)
+{
+    if (isnan(one) || isnan(other))
+        return (isnan(one) != 0) - (isnan(other) != 0);
+    return (one > other) - (one < other);
+}
+
+int item_order(const struct item *one, const struct item *other)
+{
+    if (is_text(one)) {
+        size_t size = one->size < other->size ? one->size : other->size;
+        int order = size ? memcmp(one->bytes, other->bytes, size) : 0;
+        return order ? order : (one->size > other->size) - (one->size < other->size);
+    }
+    if (one->kind == BROOD_DOUBLE || other->kind == BROOD_DOUBLE)
+        return order_of_reals(real(one), real(other));
+    if (one->kind != other->kind) /* one of them is above INT64_MAX */
+        return one->kind == BROOD_UINT ? 1 : -1;
+    if (one->kind == BROOD_INT)
+        return (one->integer > other->integer) - (one->integer < other->integer);
+    return (one->natural > other->natural) - (one->natural < other->natural);
 }

@@ -8,14 +8,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define ARGUMENTS_MOST 3
 #define PLACE_BITS 32 /* of an id: where the object is; above that, which of those that were there */
 
 struct object {
     uint64_t id;      /* 0: none */
     uint32_t handles; /* of all processes */
     bool named;
-    uint32_t turn; /* how many were here: the next id is another */
-    struct mapping dictionary;
+    uint32_t turn;            /* how many were here: the next id is another */
+    enum manager_method type; /* by which it is opened */
+    union {
+        struct mapping dictionary;
+        struct sequence list;
+    };
 };
 
 /* handles: an id each, of one process. */
@@ -58,16 +63,24 @@ static struct object *find(const struct objects *objects, uint64_t id)
     return id && object && object->id == id ? object : NULL;
 }
 
+static void clear(struct object *object)
+{
+    if (object->type == MANAGER_LIST)
+        sequence_clear(&object->list);
+    else
+        mapping_clear(&object->dictionary);
+}
+
 static void forget_if_unused(struct objects *objects, struct object *object)
 {
     if (object->handles > 0 || object->named)
         return;
-    mapping_clear(&object->dictionary);
+    clear(object);
     object->id = 0;
     objects->living--;
 }
 
-static struct object *make(struct objects *objects)
+static struct object *make(struct objects *objects, enum manager_method type)
 {
     size_t place = 0;
     if (objects->living < objects->count)
@@ -92,6 +105,11 @@ static struct object *make(struct objects *objects)
     struct object *object = objects->places[place];
     object->id = (uint64_t)++object->turn << PLACE_BITS | place;
     object->named = false;
+    object->type = type;
+    if (type == MANAGER_LIST)
+        object->list = (struct sequence){ .items = NULL };
+    else
+        object->dictionary = (struct mapping){ .pairs = NULL };
     objects->living++;
     return object;
 }
@@ -168,12 +186,21 @@ void objects_look(struct objects *objects)
 
 /* ---- the manager's own calls ---- */
 
+static const char *type_name(enum manager_method type)
+{
+    return type == MANAGER_LIST ? "list" : "dictionary";
+}
+
 /* name: nil, for an object without one. The reply is the id. */
-static int open_dict(struct objects *objects, int32_t process, const struct item *name, struct parcel *reply)
+static int open_object(struct objects *objects, int32_t process, enum manager_method type, const struct item *name,
+                       struct parcel *reply)
 {
     const struct pair *pair = name->kind == BROOD_NIL ? NULL : mapping_find(&objects->names, name);
-    struct object *object = pair ? find(objects, pair->value.natural) : make(objects);
+    struct object *object = pair ? find(objects, pair->value.natural) : make(objects, type);
     struct datum before;
+    if (object && object->type != type)
+        return reply_fail(reply, -EINVAL, "'%.*s' is a %s, no %s", (int)name->size, (const char *)name->bytes,
+                          type_name(object->type), type_name(type));
     int result = object ? hold(objects, process, object) : -ENOMEM;
     if (result == 0 && !pair && name->kind != BROOD_NIL) {
         const struct item id = item_natural(object->id);
@@ -187,7 +214,7 @@ static int open_dict(struct objects *objects, int32_t process, const struct item
         forget_if_unused(objects, object);
     }
     if (result < 0)
-        return reply_fail(reply, result, "the server has no memory for a dictionary");
+        return reply_fail(reply, result, "the server has no memory for a %s", type_name(type));
     const struct item id = item_natural(object->id);
     return reply_item(reply, 0, &id);
 }
@@ -204,12 +231,15 @@ static int forget(struct objects *objects, const struct item *name, struct parce
     return 0;
 }
 
-static int copy_dict(struct objects *objects, int32_t process, uint64_t id, struct parcel *reply)
+static int copy_object(struct objects *objects, int32_t process, uint64_t id, struct parcel *reply)
 {
-    struct object *object = find(objects, id), *copy = object ? make(objects) : NULL;
+    struct object *object = find(objects, id), *copy = object ? make(objects, object->type) : NULL;
     if (!object)
         return reply_fail(reply, -EINVAL, "that object is gone");
-    int result = copy ? mapping_copy(&copy->dictionary, &object->dictionary) : -ENOMEM;
+    int result = -ENOMEM;
+    if (copy)
+        result = copy->type == MANAGER_LIST ? sequence_copy(&copy->list, &object->list)
+                                            : mapping_copy(&copy->dictionary, &object->dictionary);
     if (result == 0)
         result = hold(objects, process, copy);
     if (result < 0) {
@@ -226,12 +256,12 @@ static int call_manager(struct objects *objects, int32_t process, unsigned metho
 {
     bool is_text = count >= 1 && args[0].kind == BROOD_STRING;
     bool is_id = count >= 1 && (args[0].kind == BROOD_INT || args[0].kind == BROOD_UINT);
-    if (method == MANAGER_DICT && count == 1 && (is_text || args[0].kind == BROOD_NIL))
-        return open_dict(objects, process, &args[0], reply);
+    if ((method == MANAGER_DICT || method == MANAGER_LIST) && count == 1 && (is_text || args[0].kind == BROOD_NIL))
+        return open_object(objects, process, (enum manager_method)method, &args[0], reply);
     if (method == MANAGER_FORGET && count == 1 && is_text)
         return forget(objects, &args[0], reply);
     if (method == MANAGER_COPY && count == 1 && is_id)
-        return copy_dict(objects, process, args[0].natural, reply);
+        return copy_object(objects, process, args[0].natural, reply);
     if (method == MANAGER_CLOSE && count == 2 && is_id && args[1].kind == BROOD_INT)
         return let_go(objects, (int32_t)args[1].integer, args[0].natural)
                    ? 0
@@ -242,8 +272,8 @@ static int call_manager(struct objects *objects, int32_t process, unsigned metho
 int objects_call(struct objects *objects, int32_t process, const struct request *request, struct cursor *arguments,
                  struct parcel *reply)
 {
-    struct item args[DICT_ARGUMENTS];
-    if (request->count > DICT_ARGUMENTS)
+    struct item args[ARGUMENTS_MOST];
+    if (request->count > ARGUMENTS_MOST)
         return reply_fail(reply, -EINVAL, "%u arguments are too many", request->count);
     for (unsigned i = 0; i < request->count; i++) {
         int failed = item_read(arguments, &args[i], CBOR_DEPTH_MOST);
@@ -259,6 +289,8 @@ int objects_call(struct objects *objects, int32_t process, const struct request 
     struct object *object = find(objects, request->object);
     if (!object)
         return reply_fail(reply, -EINVAL, "that object is gone");
+    if (object->type == MANAGER_LIST)
+        return sequence_call(&object->list, request->method, args, request->count, reply);
     return dictionary_call(&object->dictionary, request->method, args, request->count, reply);
 }
 
@@ -267,7 +299,8 @@ void objects_destroy(struct objects *objects)
     while (objects->holders)
         free_holder(objects, objects->holders);
     for (size_t i = 0; i < objects->count; i++) {
-        mapping_clear(&objects->places[i]->dictionary);
+        if (objects->places[i]->id)
+            clear(objects->places[i]);
         free(objects->places[i]);
     }
     mapping_clear(&objects->names);

@@ -8,6 +8,7 @@
 
 #include "manager/dictionary.h"
 #include "manager/manager.h"
+#include "manager/sequence.h"
 
 struct objects;
 

@@ -84,6 +84,43 @@ int reply_mapping(struct parcel *reply, const struct mapping *mapping, bool keys
     return 0;
 }
 
+static void put_data(struct out *out, const struct datum *data, size_t count)
+{
+    const struct item head = { .kind = BROOD_LIST, .natural = count };
+    item_write(out, &head);
+    for (size_t i = 0; i < count; i++) {
+        struct item item = datum_item(&data[i]);
+        put(out, &item);
+    }
+}
+
+int reply_data(struct parcel *reply, const struct datum *data, size_t count)
+{
+    struct out out = { .bytes = NULL };
+    put_data(&out, data, count);
+    size_t size = out.size;
+    uint8_t *bytes = parcel_room(reply, size);
+    if (!bytes) {
+        reply->size = 0;
+        return -ENOMEM;
+    }
+    out = (struct out){ .bytes = bytes, .room = size };
+    put_data(&out, data, count);
+    return 0;
+}
+
+int reply_sum(struct parcel *reply, struct datum *number, const struct item *amount)
+{
+    struct item now = datum_item(number), sum;
+    if (!item_is_number(&now) || !item_is_number(amount))
+        return reply_fail(reply, -EINVAL, "%s cannot be added to %s: both must be numbers", item_is_what(amount),
+                          item_is_what(&now));
+    if (item_sum(&now, amount, &sum) < 0)
+        return reply_fail(reply, -ERANGE, "the sum is no integer of 64 bits");
+    int result = reply_item(reply, 0, &sum);
+    return result < 0 ? result : datum_keep(number, &sum); /* a number: nothing to be dropped */
+}
+
 const char *item_is_what(const struct item *item)
 {
     static const char *const names[] = { "nil",      "a bool", "an int", "an int", "a double",

@@ -16,6 +16,12 @@ int reply_datum(struct parcel *reply, int result, const struct datum *datum);
 /* A list (or with both: a map) of the mapping's keys, or of its values. */
 int reply_mapping(struct parcel *reply, const struct mapping *mapping, bool keys, bool values);
 
+/* A list of so many. */
+int reply_data(struct parcel *reply, const struct datum *data, size_t count);
+
+/* Adds the amount to the number, and replies with the sum; or says why not. */
+int reply_sum(struct parcel *reply, struct datum *number, const struct item *amount);
+
 /* "an int", "nil": for sentences. */
 const char *item_is_what(const struct item *item);
 

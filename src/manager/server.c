@@ -222,7 +222,7 @@ static bool spin(struct server *server, struct thread *self)
     if (!spin_pays(server->last_cpu))
         return false;
     bool did = false;
-    int64_t end = clock_now() + self->spin;
+    int64_t end = clock_now() + spin_budget(self);
     do {
         for (int i = 0; i < LOOKS_AT_ONCE && !did; i++) {
             cpu_pause();

@@ -1,0 +1,109 @@
+/* manager/proxy.c */
+#include "manager/proxy.h"
+
+#include "error/error.h"
+#include "region/heap.h"
+#include "region/region.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+
+static int enter(const struct proxy_type *type, const struct proxy *proxy, const char *call)
+{
+    char what[32];
+    if (region_enter() < 0)
+        return -EINVAL;
+    snprintf(what, sizeof what, "the %s", type->name);
+    if (!proxy)
+        return error_null(call, what);
+    if (!region_holds(proxy, sizeof *proxy) || proxy->mark != type->mark)
+        return error_set(EINVAL, "%s: %p is no %s", call, (const void *)proxy, type->name);
+    return manager_enter(proxy->manager, call);
+}
+
+/* It is made before its object is asked for: killed in between, this loses it, and not the object. */
+struct proxy *proxy_open(const struct proxy_type *type, struct brood_manager *manager, const char *call,
+                         unsigned method, const brood_any *what)
+{
+    struct proxy *proxy = heap_take(sizeof *proxy, true);
+    if (!proxy) {
+        error_set(ENOMEM, "%s: no memory in the region for %s %s", call, type->article, type->name);
+        return NULL;
+    }
+    heap_label(proxy, type->label);
+    const struct request request = { .method = (uint16_t)method, .count = 1 };
+    brood_any id;
+    if (manager_ask(manager, call, &request, &what, &id) < 0) {
+        int failed = errno;
+        heap_give(proxy, NULL);
+        errno = failed;
+        return NULL;
+    }
+    proxy->manager = manager;
+    proxy->id = id.natural;
+    proxy->process = thread_self()->process;
+    proxy->mark = type->mark;
+    return proxy;
+}
+
+struct proxy *proxy_find(const struct proxy_type *type, struct brood_manager *manager, const char *call,
+                         const char *name)
+{
+    const brood_any what = brood_any_string(name);
+    return manager_enter(manager, call) < 0 ? NULL : proxy_open(type, manager, call, type->opens, &what);
+}
+
+struct proxy *proxy_copy(const struct proxy_type *type, struct proxy *proxy, const char *call)
+{
+    if (enter(type, proxy, call) < 0)
+        return NULL;
+    const brood_any id = brood_any_uint(proxy->id);
+    return proxy_open(type, proxy->manager, call, MANAGER_COPY, &id);
+}
+
+int proxy_close(const struct proxy_type *type, struct proxy *proxy, const char *call)
+{
+    if (!proxy)
+        return 0;
+    int failed = enter(type, proxy, call);
+    if (failed < 0)
+        return failed;
+    const brood_any id = brood_any_uint(proxy->id), process = brood_any_int(proxy->process);
+    const struct request request = { .method = MANAGER_CLOSE, .count = 2 };
+    failed = manager_ask(proxy->manager, call, &request, (const brood_any *const[]){ &id, &process }, NULL);
+    if (failed < 0 && failed != -EPIPE && failed != -EOWNERDEAD && failed != -EINVAL)
+        return failed;
+    proxy->mark = 0;
+    heap_give(proxy, NULL);
+    return 0; /* a server that is gone has no handles */
+}
+
+int proxy_ask(const struct proxy_type *type, struct proxy *proxy, const char *call, unsigned method,
+              const brood_any *const *args, unsigned count, brood_any *value)
+{
+    int failed = enter(type, proxy, call);
+    if (failed < 0) {
+        if (value)
+            *value = brood_any_nil();
+        return failed;
+    }
+    const struct request request = { .object = proxy->id, .method = (uint16_t)method, .count = (uint16_t)count };
+    return manager_ask(proxy->manager, call, &request, args, value);
+}
+
+int proxy_get(const struct proxy_type *type, struct proxy *proxy, const char *call, unsigned method,
+              const brood_any *const *args, unsigned count, brood_any *value)
+{
+    if (!value)
+        return region_enter() < 0 ? -EINVAL : error_null(call, "the place for the value");
+    return proxy_ask(type, proxy, call, method, args, count, value);
+}
+
+int proxy_count(const struct proxy_type *type, struct proxy *proxy, const char *call, unsigned method,
+                const brood_any *const *args, unsigned count)
+{
+    brood_any number;
+    int failed = proxy_ask(type, proxy, call, method, args, count, &number);
+    return failed < 0 ? failed : number.natural > INT_MAX ? INT_MAX : (int)number.natural;
+}

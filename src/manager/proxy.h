@@ -1,0 +1,43 @@
+/* manager/proxy.h: a handle of an object, as its clients call it.
+ *
+ * A block of the region, constant until it is closed: good in every process. `mark` says of which type; process: which
+ * asked for it.
+ */
+#ifndef MANAGER_PROXY_H
+#define MANAGER_PROXY_H
+
+#include "manager/manager.h"
+
+struct proxy {
+    uint64_t mark;
+    struct brood_manager *manager;
+    uint64_t id;
+    int32_t process;
+};
+
+/* A type: what it is called, with its article, and its mark; which of the manager's methods opens and copies one. */
+struct proxy_type {
+    const char *name, *article, *label;
+    uint64_t mark;
+    uint16_t opens;
+};
+
+/* A handle, by a method of the manager's that replies with an object's id. NULL with errno and a sentence. */
+struct proxy *proxy_open(const struct proxy_type *type, struct brood_manager *manager, const char *call,
+                         unsigned method, const brood_any *what);
+struct proxy *proxy_find(const struct proxy_type *type, struct brood_manager *manager, const char *call,
+                         const char *name);
+struct proxy *proxy_copy(const struct proxy_type *type, struct proxy *proxy, const char *call);
+int proxy_close(const struct proxy_type *type, struct proxy *proxy, const char *call);
+
+/* A call to the object; the value is nil after a failure. proxy_get: it may not be NULL. */
+int proxy_ask(const struct proxy_type *type, struct proxy *proxy, const char *call, unsigned method,
+              const brood_any *const *args, unsigned count, brood_any *value);
+int proxy_get(const struct proxy_type *type, struct proxy *proxy, const char *call, unsigned method,
+              const brood_any *const *args, unsigned count, brood_any *value);
+
+/* The same, of a call whose value is a number of things: INT_MAX, if there are more. */
+int proxy_count(const struct proxy_type *type, struct proxy *proxy, const char *call, unsigned method,
+                const brood_any *const *args, unsigned count);
+
+#endif
