@@ -11,12 +11,13 @@
 
 static int enter(const struct proxy_type *type, const struct proxy *proxy, const char *call)
 {
-    char what[32];
     if (region_enter() < 0)
         return -EINVAL;
-    snprintf(what, sizeof what, "the %s", type->name);
-    if (!proxy)
+    if (!proxy) {
+        char what[32];
+        snprintf(what, sizeof what, "the %s", type->name);
         return error_null(call, what);
+    }
     if (!region_holds(proxy, sizeof *proxy) || proxy->mark != type->mark)
         return error_set(EINVAL, "%s: %p is no %s", call, (const void *)proxy, type->name);
     return manager_enter(proxy->manager, call);

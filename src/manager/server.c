@@ -222,13 +222,15 @@ static bool spin(struct server *server, struct thread *self)
     if (!spin_pays(server->last_cpu))
         return false;
     bool did = false;
-    int64_t end = clock_now() + spin_budget(self);
+    int64_t end = 0, now = 0; /* the time is asked for only when the next request is not there soon */
     do {
         for (int i = 0; i < LOOKS_AT_ONCE && !did; i++) {
             cpu_pause();
             did = round_of(server, 0, server->warm);
         }
-    } while (!did && !atomic_load(&server->board->ending) && clock_now() < end);
+        now = did ? now : clock_now();
+        end = end ? end : now + spin_budget(self);
+    } while (!did && !atomic_load(&server->board->ending) && now < end);
     spin_learn(self, did);
     return did;
 }
