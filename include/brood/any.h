@@ -72,16 +72,17 @@ typedef struct brood_any {
 /* "nil", "bool", "int", "uint", "double", "string", "bytes", "list", "map"; NULL for what is no kind. */
 BROOD_API const char *brood_kind_name(brood_kind kind);
 
-/* Values. A string NULL is nil; so are bytes, a list or a map NULL, unless there are none. */
+/* Values. An unsigned one is a BROOD_INT, if it is not above INT64_MAX. A string NULL is nil; so are bytes, a list or a
+ * map NULL, unless there are none. A map's pairs are 2 * count items: key, value, key, value, ... */
 BROOD_API brood_any brood_any_nil(void);
 BROOD_API brood_any brood_any_bool(bool value);
 BROOD_API brood_any brood_any_int(int64_t value);
-BROOD_API brood_any brood_any_uint(uint64_t value); /* BROOD_INT, if it is not above INT64_MAX */
+BROOD_API brood_any brood_any_uint(uint64_t value);
 BROOD_API brood_any brood_any_double(double value);
 BROOD_API brood_any brood_any_string(const char *value);
 BROOD_API brood_any brood_any_bytes(const void *bytes, size_t size);
 BROOD_API brood_any brood_any_list(const brood_any *items, size_t count);
-BROOD_API brood_any brood_any_map(const brood_any *pairs, size_t count); /* 2 * count items: key, value, ... */
+BROOD_API brood_any brood_any_map(const brood_any *pairs, size_t count);
 
 /* The value that the map has for the key: inside the map, and its; NULL: it has none, or is no map, or key is NULL. */
 BROOD_API const brood_any *brood_any_find(const brood_any *map, const brood_any *key);

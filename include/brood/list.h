@@ -37,7 +37,8 @@ BROOD_API int brood_list_append_if(brood_list *list, int64_t length, const brood
 /* The item, a copy. */
 BROOD_API int brood_list_get(brood_list *list, int64_t index, brood_any *item);
 
-/* Puts another in its place; swap: and gets the one before (`old` NULL: it is not wanted); compare: if that is equal to `expected`, else EAGAIN. */
+/* Puts another in its place; swap: and gets the one before (`old` NULL: it is not wanted); compare: if that is equal to
+ * `expected`, else EAGAIN. */
 BROOD_API int brood_list_set(brood_list *list, int64_t index, const brood_any *item);
 BROOD_API int brood_list_swap(brood_list *list, int64_t index, const brood_any *item, brood_any *old);
 BROOD_API int brood_list_compare(brood_list *list, int64_t index, const brood_any *expected, const brood_any *item);

@@ -93,8 +93,8 @@ void parcel_tidy(struct parcel *parcel, bool all);
 const void *parcel_content(const struct parcel *parcel, size_t *size);
 
 /* Sends the request that is prepared; and waits for the reply, which is the channel's until the next request. 0.
- * -EOWNERDEAD: the server was killed.  -EPIPE: it ended in order.  -ETIMEDOUT: and the server was told to leave it if it
- * still waits for something; the reply comes all the same, and says whether it did. Without a sentence. */
+ * -EOWNERDEAD: the server was killed.  -EPIPE: it ended in order.  -ETIMEDOUT: it is not there yet; after
+ * channel_cancel it comes soon, and says what became of the request. Without a sentence. */
 void channel_send(struct thread *self, struct switchboard *board, struct channel *channel);
 int channel_await(struct thread *self, struct switchboard *board, struct channel *channel, int64_t deadline);
 
