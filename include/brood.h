@@ -33,6 +33,7 @@
 #include <brood/log.h>
 #include <brood/manager.h>
 #include <brood/memory.h>
+#include <brood/namespace.h>
 #include <brood/pipe.h>
 #include <brood/pool.h>
 #include <brood/process.h>

@@ -48,6 +48,7 @@ for method in fork spawn forkserver; do
     expect shared_memory 3.14 $method
     expect shared_dict 10 $method
     expect shared_list '[0, 1, 2, 3, 4]' $method
+    expect namespace '11 child' $method
     expect_counter $method
     expect pool '[1, 4, 9, 16, 25]' $method
     expect queue '[1, 4, 9, 16]' $method

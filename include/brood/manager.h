@@ -6,8 +6,8 @@
  *     ...                                        any process of the family, once it has the pointer:
  *     brood_dict_add(dict, "count", 1);          one step in the server: no update is lost
  *
- * So far there are dictionaries (brood/dict.h) and lists (brood/list.h). Objects lie in the private memory of the
- * server, so that nothing a client does, or dies of, can tear them. A call is a message to the server and back through
+ * So far there are dictionaries (brood/dict.h), lists (brood/list.h) and namespaces (brood/namespace.h). Objects lie in
+ * the private memory of the server, so that nothing a client does, or dies of, can tear them. A call is a message to the server and back through
  * the region: well under a microsecond while both are awake. The server does one call after the other, and takes its
  * clients in turn; one that sends or gets much holds the others up for as long as that is copied. Within a family a
  * plain brood_lock or brood_value is faster still; what a manager adds is structure, dynamic values, and that they are
@@ -45,6 +45,7 @@ extern "C" {
 typedef struct brood_manager brood_manager;
 typedef struct brood_dict brood_dict;
 typedef struct brood_list brood_list;
+typedef struct brood_namespace brood_namespace;
 
 typedef struct brood_manager_options {
     const char *name;  /* in messages, cut at 19 bytes; NULL: "manager" */
@@ -87,6 +88,7 @@ BROOD_API int brood_manager_stat(brood_manager *manager, brood_manager_stats *st
  * another type. */
 BROOD_API brood_dict *brood_manager_dict(brood_manager *manager, const char *name);
 BROOD_API brood_list *brood_manager_list(brood_manager *manager, const char *name);
+BROOD_API brood_namespace *brood_manager_namespace(brood_manager *manager, const char *name);
 
 /* The name refers to its object no longer, which goes if it has no handle. ENOENT: no object has that name. */
 BROOD_API int brood_manager_forget(brood_manager *manager, const char *name);

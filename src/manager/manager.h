@@ -37,11 +37,12 @@ struct request {
 
 enum manager_method {
     MANAGER_STAT,
-    MANAGER_DICT,   /* (name or nil): an id, of which the caller has a handle then */
-    MANAGER_LIST,   /* the same */
-    MANAGER_FORGET, /* (name) */
-    MANAGER_COPY,   /* (id): an id */
-    MANAGER_CLOSE,  /* (id, process that asked for it) */
+    MANAGER_DICT,      /* (name or nil): an id, of which the caller has a handle then */
+    MANAGER_LIST,      /* the same */
+    MANAGER_NAMESPACE, /* the same */
+    MANAGER_FORGET,    /* (name) */
+    MANAGER_COPY,      /* (id): an id */
+    MANAGER_CLOSE,     /* (id, process that asked for it) */
 };
 
 struct manager_figures {

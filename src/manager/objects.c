@@ -188,7 +188,7 @@ void objects_look(struct objects *objects)
 
 static const char *type_name(enum manager_method type)
 {
-    return type == MANAGER_LIST ? "list" : "dictionary";
+    return type == MANAGER_LIST ? "list" : type == MANAGER_NAMESPACE ? "namespace" : "dictionary";
 }
 
 /* name: nil, for an object without one. The reply is the id. */
@@ -256,7 +256,8 @@ static int call_manager(struct objects *objects, int32_t process, unsigned metho
 {
     bool is_text = count >= 1 && args[0].kind == BROOD_STRING;
     bool is_id = count >= 1 && (args[0].kind == BROOD_INT || args[0].kind == BROOD_UINT);
-    if ((method == MANAGER_DICT || method == MANAGER_LIST) && count == 1 && (is_text || args[0].kind == BROOD_NIL))
+    bool opens = method == MANAGER_DICT || method == MANAGER_LIST || method == MANAGER_NAMESPACE;
+    if (opens && count == 1 && (is_text || args[0].kind == BROOD_NIL))
         return open_object(objects, process, (enum manager_method)method, &args[0], reply);
     if (method == MANAGER_FORGET && count == 1 && is_text)
         return forget(objects, &args[0], reply);
