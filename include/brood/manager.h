@@ -7,11 +7,11 @@
  *     brood_dict_add(dict, "count", 1);          one step in the server: no update is lost
  *
  * So far there are dictionaries (brood/dict.h), lists (brood/list.h) and namespaces (brood/namespace.h). Objects lie in
- * the private memory of the server, so that nothing a client does, or dies of, can tear them. A call is a message to the server and back through
- * the region: well under a microsecond while both are awake. The server does one call after the other, and takes its
- * clients in turn; one that sends or gets much holds the others up for as long as that is copied. Within a family a
- * plain brood_lock or brood_value is faster still; what a manager adds is structure, dynamic values, and that they are
- * safe.
+ * the private memory of the server, so that nothing a client does, or dies of, can tear them. A call is a message to
+ * the server and back through the region: well under a microsecond while both are awake. The server does one call after
+ * the other, and takes its clients in turn; one that sends or gets much holds the others up for as long as that is
+ * copied. Within a family a plain brood_lock or brood_value is faster still; what a manager adds is structure, dynamic
+ * values, and that they are safe.
  *
  * A handle of an object is a pointer into the region, good in every process of the family. It belongs to the process
  * that asked for it, and is no good when that has ended. Anybody may close it, before the manager is destroyed. An

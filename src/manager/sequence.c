@@ -84,7 +84,7 @@ static int put_all(struct sequence *sequence, size_t from, size_t to, const stru
     }
     more.count = failed < 0 ? kept : more.count;
     struct sequence old = { .items = NULL };
-    if (failed == 0 && to > from && (failed = make_room(&old, 0, 0, to - from)) == 0)
+    if (failed == 0 && to > from && (failed = make_room(&old, 0, 0, to - from)) == 0 && old.items)
         memcpy(old.items, sequence->items + from, (to - from) * sizeof *old.items);
     if (failed == 0 && (failed = make_room(sequence, from, to - from, more.count)) == 0 && more.count)
         memcpy(sequence->items + from, more.items, more.count * sizeof *more.items);
