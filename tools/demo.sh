@@ -40,7 +40,8 @@ if ! { cmake -S "$root" --preset user && cmake --build "$build" --target example
     exit 1
 fi
 
-for name in locks shared_memory shared_dict shared_list namespace queue pipe loop pool pool_async pool_loop context counter list; do
+for name in locks shared_memory shared_dict shared_list namespace queue pipe loop pool pool_async pool_loop context \
+    counter list; do
     printf '\nexamples/%s.c\n' "$name"
     "$build/examples/$name"
 done
