@@ -50,8 +50,14 @@ struct refusal {
     bool sanitizers; /* a sanitizer cannot do without the call */
 };
 
+#ifdef SYS_vfork
+#define CALL_VFORK SYS_vfork
+#else
+#define CALL_VFORK (-1) /* newer processors have none */
+#endif
+
 static const struct refusal refusals[] = {
-    { "processes", { SYS_clone, SYS_clone3, SYS_vfork }, EAGAIN, .fails = BY_FORK | BY_SPAWN | BY_LAUNCH | BY_INSIDE },
+    { "processes", { SYS_clone, SYS_clone3, CALL_VFORK }, EAGAIN, .fails = BY_FORK | BY_SPAWN | BY_LAUNCH | BY_INSIDE },
     { "exec", { SYS_execve, SYS_execveat, -1 }, EACCES, .fails = BY_SPAWN | BY_LAUNCH },
     { "pidfd_absent", { SYS_pidfd_open, SYS_pidfd_send_signal, -1 }, ENOSYS, .fails = BY_NONE },
     { "pidfd_full", { SYS_pidfd_open, -1 }, EMFILE, .fails = BY_NONE },
