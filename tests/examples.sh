@@ -43,6 +43,8 @@ status 0." ]; then
 
 list='child: killed by SIGKILL (9)
 3 2 1 count 3, last 1'
+tree='array barrier event lock pipe pool queue value 
+20 died, 0 words counted wrong'
 for method in fork spawn forkserver; do
     expect locks 10 $method
     expect shared_memory 3.14 $method
@@ -63,6 +65,7 @@ for method in fork spawn forkserver; do
     expect context 'Hello, World!' $method $method
     expect list "$list" $method
     expect list "$list" $method $method
+    expect tree "$tree" $method
 done
 
 # talk KEY NAME TEXT: what examples/client prints of an examples/listener whose key is "secret".
@@ -96,6 +99,102 @@ status 0.'
     talk guess you "brood_connection_open: 'unix:@brood-example-$$': it refused the key
 status 1."
 fi
+# ask PORT PATH: what the server on that port answers; nothing if it hangs up.
+ask()
+{
+    # shellcheck disable=SC2016 # the inner shell's
+    timeout 10 bash -c 'exec 3<>/dev/tcp/127.0.0.1/$1 && printf "GET %s HTTP/1.0\r\n\r\n" "$2" >&3 &&
+        sed "1,/^\r\$/d" <&3' bash "$1" "$2" 2>/dev/null
+}
+
+# workers: the lines of the server that tell of workers that have been started: "worker INDEX: ID".
+workers()
+{
+    grep '^worker [0-9]*: [0-9]*$' "$folder/said"
+}
+
+# has_started COUNT: the server has started so many workers by now, or within ten seconds.
+has_started()
+{
+    for _ in $(seq 200); do
+        if [ "$(workers | wc -l)" -ge "$1" ]; then
+            return 0
+        fi
+        sleep 0.05
+    done
+    return 1
+}
+
+# worker INDEX: the process id of that worker of the server.
+worker()
+{
+    workers | sed -n "s/^worker $1: //p" | tail -n 1
+}
+
+# is_gone ID: the process has ended, within ten seconds.
+is_gone()
+{
+    for _ in $(seq 200); do
+        if ! grep -qs '^State:.[^Z]' "/proc/$1/status"; then # a zombie is its new parent's affair
+            return 0
+        fi
+        sleep 0.05
+    done
+    return 1
+}
+
+# server METHOD: each worker is killed and each crashed by a client; there is an answer at once all the same, each
+# worker is replaced, and no answer is counted twice or not at all. With the supervisor its workers go, the port is free
+# for the next one, and that one ends in order.
+server()
+{
+    folder=$(mktemp -d) || exit 1
+    error=''
+    BROOD_START_METHOD=$1 "$build/examples/server" 0 3 >"$folder/said" 2>"$folder/errors" &
+    supervisor=$!
+    has_started 3 || error='no workers'
+    port=$(sed -n 's/^http:.*:\([0-9]*\)\/.*/\1/p' "$folder/said")
+    for index in 0 1 2; do
+        [ -z "$error" ] || break
+        kill -KILL "$(worker $index)"
+        ask "$port" / | grep -q "^answer $((2 * index + 1)), of worker [0-2] " || error='no answer beside a killed one'
+        has_started $((2 * index + 4)) || error='one that was killed is not replaced'
+        [ -z "$(ask "$port" /crash)" ] || error='an answer to a crash'
+        ask "$port" / | grep -q "^answer $((2 * index + 2)), of worker [0-2] " || error='no answer beside a crash'
+        has_started $((2 * index + 5)) || error='one that crashed is not replaced'
+    done
+    [ "$(grep -c "killed by SIGKILL (9), at ''" "$folder/said")" -eq 3 ] || error="${error:-not 3 killed}"
+    [ "$(grep -c "killed by SIGSEGV (11), at '/crash'" "$folder/said")" -eq 3 ] || error="${error:-not 3 crashed}"
+    kill -KILL $supervisor
+    wait $supervisor 2>/dev/null
+    for index in 0 1 2; do
+        is_gone "$(worker $index)" || error="worker $index outlives its supervisor"
+    done
+    BROOD_START_METHOD=$1 timeout 60 "$build/examples/server" "$port" 2 >"$folder/said" 2>>"$folder/errors" &
+    supervisor=$!
+    has_started 2 || error='the port is not free'
+    ask "$port" / | grep -q '^answer 1, ' || error='no answer of the next one'
+    kill -TERM $supervisor
+    wait $supervisor || error="the next one ends with $?"
+    [ "$(tail -n 1 "$folder/said")" = 'answers: 1' ] || error='a wrong number of answers'
+    [ ! -s "$folder/errors" ] || error=$(cat "$folder/errors")
+    if [ -z "$error" ]; then
+        echo "ok server $1"
+        passed=$((passed + 1))
+    else
+        echo "FAILED server $1: $error"
+        cat "$folder/said"
+        failed=$((failed + 1))
+    fi
+    rm -rf "$folder"
+}
+
+if command -v bash >/dev/null; then # which can open a socket
+    for method in fork spawn forkserver; do
+        server $method
+    done
+fi
+
 # A picture is the same whatever method drew it, and a PNG of that size.
 if [ -e "$build/examples/picture" ]; then
     folder=$(mktemp -d) || exit 1

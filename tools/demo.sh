@@ -41,7 +41,7 @@ if ! { cmake -S "$root" --preset user && cmake --build "$build" --target example
 fi
 
 for name in locks shared_memory shared_dict shared_list namespace queue pipe loop pool pool_async pool_loop context \
-    counter list; do
+    counter list tree; do
     printf '\nexamples/%s.c\n' "$name"
     "$build/examples/$name"
 done
