@@ -261,6 +261,8 @@ static void woken_dies(bool owned)
             CHECK_RESULT(brood_semaphore_release(&place->semaphore), 0);
         }
         check_got(second, 0, owned ? BROOD_INHERITED : 0);
+        if (!owned && brood_semaphore_units(&place->semaphore) == 0) /* the first came late, and had it last */
+            CHECK_RESULT(brood_semaphore_release(&place->semaphore), 0);
         CHECK(brood_semaphore_acquire(&place->semaphore, TOLD_MS) >= 0);
         CHECK_RESULT(brood_semaphore_release(&place->semaphore), 0);
         free_place(place);
