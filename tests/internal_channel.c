@@ -199,6 +199,31 @@ static void echoes(void)
     free_scene(scene);
 }
 
+/* A channel that somebody wrote over costs that one call at most, and the server goes on. */
+static void garbled(void)
+{
+    struct scene *scene = new_scene();
+    char *bytes = calloc(1, LARGE);
+    NEED(bytes != NULL);
+    CHECK_EQ(count(scene), 1);
+    struct channel *channel = channel_find(as_manager(scene), &scene->board, "garbled");
+    NEED(channel != NULL);
+    void *const wild[] = { (void *)(uintptr_t)64, &bytes, (char *)scene + 8 };
+    for (size_t i = 0; i < sizeof wild / sizeof *wild; i++) {
+        channel->reply.block = wild[i];
+        CHECK_EQ(ask(scene, ECHO, bytes, LARGE, TOLD_MS), LARGE + 1);
+        channel->request.block = wild[i];
+        channel->request.size = UINT32_MAX;
+        channel_send(thread_self(), &scene->board, channel);
+        CHECK_EQ(channel_await(thread_self(), &scene->board, channel, clock_deadline(TOLD_MS)), 0);
+        CHECK_EQ(channel->reply.result, -EFAULT);
+    }
+    CHECK_EQ(count(scene), 2);
+    free(bytes);
+    end_scene(scene, SIGTERM);
+    free_scene(scene);
+}
+
 static int count_many(void *arg)
 {
     struct scene *scene = arg;
@@ -430,6 +455,7 @@ int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
         { .name = "echoes", .run = echoes },
+        { .name = "garbled", .run = garbled },
         { .name = "many_clients", .run = many_clients },
         { .name = "all_are_told", .run = all_are_told },
         { .name = "times_out", .run = times_out },

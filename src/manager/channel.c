@@ -42,8 +42,12 @@ static void forget(const struct channel *channel)
 
 void parcel_tidy(struct parcel *parcel, bool all)
 {
-    if (parcel->block && (all || heap_size(parcel->block) > CHANNEL_BLOCK_KEPT))
-        heap_give(parcel->block, &parcel->block);
+    void *block = *(void *volatile *)&parcel->block;
+    size_t size = block ? heap_size(block) : 0;
+    if (block && size == 0)
+        parcel->block = NULL; /* somebody wrote over it */
+    else if (block && (all || size > CHANNEL_BLOCK_KEPT) && heap_give(block, &parcel->block) < 0)
+        parcel->block = NULL;
 }
 
 void *parcel_room(struct parcel *parcel, size_t size)
@@ -53,9 +57,11 @@ void *parcel_room(struct parcel *parcel, size_t size)
     parcel->size = (uint32_t)size;
     if (size <= CHANNEL_ROOM)
         return parcel->bytes;
-    if (parcel->block && heap_size(parcel->block) < size)
-        parcel_tidy(parcel, true);
-    return parcel->block ? parcel->block : heap_take_raw_into(&parcel->block, size);
+    void *block = *(void *volatile *)&parcel->block; /* read once: what is checked is what is used */
+    if (block && heap_size(block) >= size)
+        return block;
+    parcel_tidy(parcel, true);
+    return heap_take_raw_into(&parcel->block, size);
 }
 
 const void *parcel_content(const struct parcel *parcel, size_t *size)
@@ -65,7 +71,7 @@ const void *parcel_content(const struct parcel *parcel, size_t *size)
     const void *block = *(void *const volatile *)&parcel->block;
     if (*size <= CHANNEL_ROOM)
         return parcel->bytes;
-    return region_holds(block, *size) ? block : NULL;
+    return block && heap_size(block) >= *size ? block : NULL;
 }
 
 /* ---- taking one ---- */

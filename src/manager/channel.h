@@ -86,7 +86,7 @@ struct channel *channel_find(struct brood_manager *manager, struct switchboard *
 /* Room for a content of that size in the parcel, which has it from now on. NULL: no memory, without a sentence. */
 void *parcel_room(struct parcel *parcel, size_t size);
 
-/* Gives back a block that is not worth keeping; all: any. */
+/* Gives back a block that is not worth keeping; all: any. One that is none is left alone, and forgotten. */
 void parcel_tidy(struct parcel *parcel, bool all);
 
 /* The content, whose sender may be mad: NULL, if it cannot be. */
