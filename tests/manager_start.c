@@ -1,6 +1,7 @@
 /* manager_start.c: servers: how they begin and end, and what their clients see of that. */
 #include "harness.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -120,6 +121,37 @@ static void forked_by_hand(void)
     CHECK_RESULT(brood_manager_destroy(manager), 0);
 }
 
+static void *shut_down_in_thread(void *arg)
+{
+    CHECK_RESULT(brood_manager_shutdown(arg), 0);
+    return NULL;
+}
+
+static int start_and_end(void *arg)
+{
+    (void)arg;
+    alarm(3);
+    brood_manager *manager = start(BROOD_FORK);
+    CHECK_RESULT(ask(manager), 0);
+    CHECK_RESULT(brood_manager_destroy(manager), 0);
+    return 0;
+}
+
+/* A child that is forked while its parent ends a server, which takes as long as that likes, has servers of its own. */
+static void forked_at_an_end(void)
+{
+    brood_manager *manager = start(BROOD_FORK);
+    pid_t server = brood_manager_pid(manager);
+    pthread_t thread;
+    kill(server, SIGSTOP);
+    NEED(pthread_create(&thread, NULL, shut_down_in_thread, manager) == 0);
+    pass_us(100000); /* for it to come to its wait: too short, and the case tells less */
+    CHECK_EQ(wait_child(fork_child(start_and_end, NULL)), 0);
+    kill(server, SIGCONT);
+    pthread_join(thread, NULL);
+    CHECK_RESULT(brood_manager_destroy(manager), 0);
+}
+
 static int start_and_die(void *arg)
 {
     atomic_int *pid = arg;
@@ -212,6 +244,7 @@ int main(int argc, char **argv)
         { .name = "killed", .run = killed },
         { .name = "told_by_signal", .run = told_by_signal },
         { .name = "forked_by_hand", .run = forked_by_hand },
+        { .name = "forked_at_an_end", .run = forked_at_an_end },
         { .name = "ends_with_its_starter", .run = ends_with_its_starter },
         { .name = "side_by_side", .run = side_by_side },
         { .name = "wrong_calls", .run = wrong_calls },

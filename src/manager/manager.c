@@ -20,9 +20,6 @@
 #define END_MS 5000       /* for a server to end in order; then it is killed */
 #define BEGIN_NAP 2000000 /* ns between looks whether a server that begins has ended */
 
-/* Of the handles of this process' servers. A child that was forked while it was held has no servers. */
-static pthread_mutex_t guard = PTHREAD_MUTEX_INITIALIZER;
-
 static int check(const brood_manager_options *options)
 {
     static const char call[] = "brood_manager_start";
@@ -45,6 +42,7 @@ static struct brood_manager *lay_out(const brood_manager_options *options)
     heap_label(manager, "manager");
     snprintf(manager->name, sizeof manager->name, "%s", options && options->name ? options->name : "manager");
     manager->creator = (int32_t)getpid();
+    pthread_mutex_init(&manager->guard, NULL);
     manager->start = options ? (int32_t)options->start : BROOD_DEFAULT;
     manager->mark = MANAGER_MARK;
     return manager;
@@ -107,12 +105,12 @@ void manager_reap(struct brood_manager *manager)
 {
     if (manager->creator != thread_self()->process)
         return;
-    pthread_mutex_lock(&guard);
+    pthread_mutex_lock(&manager->guard);
     if (manager->server && process_await(manager->server, NULL, clock_now() + BEGIN_NAP)) {
         process_discard(manager->server);
         manager->server = NULL;
     }
-    pthread_mutex_unlock(&guard);
+    pthread_mutex_unlock(&manager->guard);
 }
 
 static int enter_as_creator(const struct brood_manager *manager, const char *call)
@@ -127,7 +125,7 @@ static int enter_as_creator(const struct brood_manager *manager, const char *cal
 static void end_server(struct brood_manager *manager)
 {
     struct thread *self = thread_self();
-    pthread_mutex_lock(&guard);
+    pthread_mutex_lock(&manager->guard);
     if (manager->server) {
         bell_lift(self, &manager->board.bell);
         atomic_store(&manager->board.ending, 1);
@@ -139,7 +137,7 @@ static void end_server(struct brood_manager *manager)
         process_discard(manager->server);
         manager->server = NULL;
     }
-    pthread_mutex_unlock(&guard);
+    pthread_mutex_unlock(&manager->guard);
 }
 
 int brood_manager_shutdown(brood_manager *manager)

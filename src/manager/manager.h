@@ -11,12 +11,14 @@
 #include <brood/any.h>
 #include <brood/manager.h>
 #include <brood/process.h>
+#include <pthread.h>
 
 #define MANAGER_MARK UINT64_C(0x726567616e616d01)
 #define MANAGER_NAME 20
 
 /* All but the board, whose owners stand there: by its creator, before the server begins; pid: by the server, before it
- * is up; server: the creator's handle of it, under a lock of that process. */
+ * is up; server: the creator's handle of it, under `guard`, which only that process takes: a lock for all of a process'
+ * managers would be held for good in a child that is forked meanwhile, and may start some of its own. */
 struct brood_manager {
     struct switchboard board;
     uint64_t mark;
@@ -24,6 +26,7 @@ struct brood_manager {
     _Atomic int32_t pid;
     int32_t start;
     char name[MANAGER_NAME];
+    pthread_mutex_t guard;
     brood_process *server;
 };
 
