@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define ARGUMENTS_MOST 3
+#define NAME_SAID 100 /* bytes of a name in a sentence */
 #define PLACE_BITS 32 /* of an id: where the object is; above that, which of those that were there */
 
 struct object {
@@ -199,7 +200,8 @@ static int open_object(struct objects *objects, int32_t process, enum manager_me
     struct object *object = pair ? find(objects, pair->value.natural) : make(objects, type);
     struct datum before;
     if (object && object->type != type)
-        return reply_fail(reply, -EINVAL, "'%.*s' is a %s, no %s", (int)name->size, (const char *)name->bytes,
+        return reply_fail(reply, -EINVAL, "'%.*s' is a %s, no %s",
+                          (int)(name->size < NAME_SAID ? name->size : NAME_SAID), (const char *)name->bytes,
                           type_name(object->type), type_name(type));
     int result = object ? hold(objects, process, object) : -ENOMEM;
     if (result == 0 && !pair && name->kind != BROOD_NIL) {
