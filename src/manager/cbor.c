@@ -247,5 +247,6 @@ struct cursor item_inside(const struct item *item)
 
 void item_next(struct cursor *cursor, struct item *item)
 {
-    item_read(cursor, item, CBOR_DEPTH_MOST);
+    if (item_read(cursor, item, CBOR_DEPTH_MOST) < 0)
+        *item = (struct item){ .kind = BROOD_NIL };
 }

@@ -52,7 +52,8 @@ int item_read(struct cursor *cursor, struct item *item, int depth);
 /* A cursor before the first item of a list, or key of a map, which has been read. */
 struct cursor item_inside(const struct item *item);
 
-/* The next one of a list or map that item_read has passed: it is known to be well. */
+/* The next one of a list or map that item_read has passed: it is known to be well. Nil, if somebody has written over it
+ * since: no count that its bytes do not bear out. */
 void item_next(struct cursor *cursor, struct item *item);
 
 static inline struct item item_int(int64_t value)
