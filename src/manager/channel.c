@@ -44,9 +44,8 @@ void parcel_tidy(struct parcel *parcel, bool all)
 {
     void *block = *(void *volatile *)&parcel->block;
     size_t size = block ? heap_size(block) : 0;
-    if (block && size == 0)
-        parcel->block = NULL; /* somebody wrote over it */
-    else if (block && (all || size > CHANNEL_BLOCK_KEPT) && heap_give(block, &parcel->block) < 0)
+    bool wild = block && size == 0; /* somebody wrote over it */
+    if (wild || (block && (all || size > CHANNEL_BLOCK_KEPT) && heap_give(block, &parcel->block) < 0))
         parcel->block = NULL;
 }
 
