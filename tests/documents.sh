@@ -1,7 +1,8 @@
 #!/bin/sh
 # documents.sh BUILD_DIR: the programs in docs/*.md do what stands there. Each block of C with a main is compiled
 # without a warning and run, and so is each block of Python, where there is a python3; both print the next block of
-# text, and end with 0.
+# text, and end with 0. Each block of sh is run where build, docs, examples and tools lie, and ends with 0. Links lead
+# to files that are there, and to headings that they have.
 set -u
 
 build=${1:?usage: documents.sh BUILD_DIR}
@@ -22,6 +23,7 @@ extract()
 {
     awk -v name="$scratch/$(basename "$1" .md)" '
         /^```(c|python)$/ { kind = substr($0, 4); code = ""; inside = 1; next }
+        /^```sh$/ { kind = "sh"; code = ""; inside = 1; next }
         /^```text$/ { kind = "text"; code = ""; inside = 1; next }
         /^```$/ && inside {
             inside = 0
@@ -32,7 +34,7 @@ extract()
                 next
             }
             printf "%s", code >(name "-" (++count) "." (kind == "python" ? "py" : kind))
-            waiting[count] = count
+            if (kind != "sh") waiting[count] = count
             next
         }
         inside { code = code $0 "\n" }
@@ -56,6 +58,47 @@ program()
     fi
 }
 
+# commands FILE: they end well.
+commands()
+{
+    if (cd "$scratch/root" && timeout 120 sh -e "$1") >"$scratch/out" 2>&1; then
+        echo "ok $(basename "$1")"
+        passed=$((passed + 1))
+    else
+        echo "FAILED $(basename "$1")"
+        cat "$1" "$scratch/out"
+        failed=$((failed + 1))
+    fi
+}
+
+# headings FILE: as links name them.
+headings()
+{
+    sed -n 's/^##* //p' "$1" | tr '[:upper:]' '[:lower:]' | tr -cd 'a-z0-9 \n_-' | tr ' ' '-'
+}
+
+# links FILE: each that is not to the web.
+links()
+{
+    lost=''
+    grep -o ']([^) ]*)' "$1" | sed 's/^](//; s/)$//' | grep -v '^https*:' >"$scratch/links"
+    while read -r link; do
+        path=${link%%#*}
+        target=$1
+        [ -z "$path" ] || target=$(dirname "$1")/$path
+        if [ ! -e "$target" ] || { [ "$link" != "$path" ] && ! headings "$target" | grep -qxF -- "${link#*#}"; }; then
+            lost="$lost $link"
+        fi
+    done <"$scratch/links"
+    if [ -z "$lost" ]; then
+        echo "ok links of $(basename "$1")"
+        passed=$((passed + 1))
+    else
+        echo "FAILED links of $(basename "$1"):$lost"
+        failed=$((failed + 1))
+    fi
+}
+
 for document in "$root"/docs/*.md; do
     extract "$document"
 done
@@ -69,6 +112,19 @@ if command -v python3 >/dev/null; then
         program "$source" python3 "$source"
     done
 fi
+
+mkdir "$scratch/root"
+ln -s "$(cd "$build" && pwd)" "$scratch/root/build"
+for folder in bench docs examples include tests tools; do
+    ln -s "$root/$folder" "$scratch/root/$folder"
+done
+for source in "$scratch"/*.sh; do
+    [ -e "$source" ] || continue
+    commands "$source"
+done
+for document in "$root"/*.md "$root"/docs/*.md; do
+    links "$document"
+done
 
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
