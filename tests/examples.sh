@@ -45,6 +45,8 @@ list='child: killed by SIGKILL (9)
 3 2 1 count 3, last 1'
 tree='array barrier event lock pipe pool queue value 
 20 died, 0 words counted wrong'
+deadlock='booker: killed by SIGKILL (9)
+auditor: has both locks, one of them inherited'
 for method in fork spawn forkserver; do
     expect locks 10 $method
     expect shared_memory 3.14 $method
@@ -66,6 +68,8 @@ for method in fork spawn forkserver; do
     expect list "$list" $method
     expect list "$list" $method $method
     expect tree "$tree" $method
+    expect deadlock "$deadlock" $method 1
+    expect busy 'that will do' $method 1
 done
 
 # talk KEY NAME TEXT: what examples/client prints of an examples/listener whose key is "secret".
