@@ -120,6 +120,9 @@ for folder in bench docs examples include tests tools; do
 done
 for source in "$scratch"/*.sh; do
     [ -e "$source" ] || continue
+    if grep -q python3 "$source" && ! command -v python3 >/dev/null; then
+        continue
+    fi
     commands "$source"
 done
 for document in "$root"/*.md "$root"/docs/*.md; do
