@@ -121,7 +121,7 @@ static void tree_print(const struct node *node, int *wrong)
     int sum = 0;
     for (int i = 0; i < PROCESSES; i++)
         sum += node->counts[i];
-    printf("%s ", node->word);
+    printf(" %s", node->word);
     *wrong += sum != PROCESSES * ROUNDS;
     tree_print(node->right, wrong);
 }
@@ -164,6 +164,7 @@ int main(int argc, char **argv)
         processes[i] = start(tree, i, ++deaths[i], (brood_start)method);
     }
     int wrong = 0;
+    printf("words:");
     tree_print(tree->root, &wrong);
     printf("\n%d died, %d words counted wrong\n", died, wrong);
     tree_free(tree->root);

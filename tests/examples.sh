@@ -43,7 +43,7 @@ status 0." ]; then
 
 list='child: killed by SIGKILL (9)
 3 2 1 count 3, last 1'
-tree='array barrier event lock pipe pool queue value 
+tree='words: array barrier event lock pipe pool queue value
 20 died, 0 words counted wrong'
 deadlock='booker: killed by SIGKILL (9)
 auditor: has both locks, one of them inherited'
