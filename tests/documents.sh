@@ -1,8 +1,8 @@
 #!/bin/sh
 # documents.sh BUILD_DIR: the programs in docs/*.md do what stands there. Each block of C with a main is compiled
-# without a warning and run, and so is each block of Python, where there is a python3; both print the next block of
-# text, and end with 0. Each block of sh is run where build, docs, examples and tools lie, and ends with 0. Links lead
-# to files that are there, and to headings that they have.
+# without a warning and run; so is each block of C++, where there are its compiler and Boost, and of Python, where there
+# is a python3. They print the next block of text, and end with 0. Each block of sh is run where build, docs, examples
+# and tools lie, and ends with 0. Links lead to files that are there, and to headings that they have.
 set -u
 
 build=${1:?usage: documents.sh BUILD_DIR}
@@ -22,7 +22,7 @@ failed=0
 extract()
 {
     awk -v name="$scratch/$(basename "$1" .md)" '
-        /^```(c|python)$/ { kind = substr($0, 4); code = ""; inside = 1; next }
+        /^```(c|cpp|python)$/ { kind = substr($0, 4); code = ""; inside = 1; next }
         /^```sh$/ { kind = "sh"; code = ""; inside = 1; next }
         /^```text$/ { kind = "text"; code = ""; inside = 1; next }
         /^```$/ && inside {
@@ -107,6 +107,14 @@ for source in "$scratch"/*.c; do
         -I "$root/include" "$build/libbrood.a" -pthread >"$scratch/compiler" 2>&1 || cat "$scratch/compiler"
     program "$source" "${source%.c}"
 done
+cxx=$(sed -n 's/^CMAKE_CXX_COMPILER:[A-Z]*=//p' "$build/CMakeCache.txt")
+if [ -n "$cxx" ] && echo '#include <boost/interprocess/offset_ptr.hpp>' | "$cxx" -E -x c++ - >/dev/null 2>&1; then
+    for source in "$scratch"/*.cpp; do
+        "$cxx" -std=c++17 -Wall -Wextra "$source" -o "${source%.cpp}" -pthread >"$scratch/compiler" 2>&1 ||
+            cat "$scratch/compiler"
+        program "$source" "${source%.cpp}"
+    done
+fi
 if command -v python3 >/dev/null; then
     for source in "$scratch"/*.py; do
         program "$source" python3 "$source"
