@@ -1,5 +1,5 @@
-/* A family with much to do, to be looked at with `brood top`: a pool that maps, some of whose tasks crash; a sensor that
- * puts into a queue faster than a writer gets; and a lock that both want.
+/* A family with much to do, to be looked at with `brood top`: a pool that maps, some of whose tasks crash; a sensor
+ * that puts into a queue faster than a writer gets; and a lock that both want.
  *
  *     busy [SECONDS]              so long it goes on, 30 if not given
  */
