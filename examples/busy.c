@@ -92,6 +92,7 @@ int main(int argc, char **argv)
         return fail();
     int waited = brood_result_wait(result, seconds * 1000);
     puts(waited == -ETIMEDOUT ? "that will do" : "all tiles are drawn");
-    brood_result_destroy(result);
-    return brood_pool_destroy(pool) < 0;
+    if (brood_pool_destroy(pool) < 0) /* ends what still runs */
+        return fail();
+    return brood_result_destroy(result) < 0;
 }
