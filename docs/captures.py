@@ -16,6 +16,7 @@ import os
 import pty
 import re
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -125,19 +126,19 @@ class Screen:
 
 
 def look(command, is_good):
-    """The screen of a command, once it is good; it is ended then, by q, and has to end."""
+    """The screen of a command, once it is good, when it is ended by q; None: it has ended before, or takes too long."""
     pid, terminal = pty.fork()
     if pid == 0:
+        fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
         os.environ["TERM"] = "vt100"
         os.environ.pop("LINES", None)
         os.environ.pop("COLUMNS", None)
         os.execv(command[0], command)
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
-    screen, good, deadline, waiting = Screen(), None, time.monotonic() + PATIENCE_S, b""
+    screen, good, deadline, waiting = Screen(), False, time.monotonic() + PATIENCE_S, b""
     while time.monotonic() < deadline:
         if not select.select([terminal], [], [], 0.2)[0]:
-            if good is None and is_good("\n".join(screen.rows())): # it has drawn, and rests
-                good = [list(row) for row in screen.cells]
+            if not good and is_good("\n".join(screen.rows())): # it has drawn, and rests
+                good = True
                 os.write(terminal, b"q")
             continue
         try:
@@ -148,21 +149,14 @@ def look(command, is_good):
             break
         waiting += some
         text = waiting.decode("utf-8", "ignore")
-        if re.search(r"\x1b(\[[?0-9;]*|[()])?$", text): # half a sequence
-            continue
-        waiting = b""
-        if good is None:
+        if not good and not re.search(r"\x1b(\[[?0-9;]*|[()])?$", text): # half a sequence waits for its other half
             screen.show(text)
+            waiting = b""
     else:
-        os.kill(pid, 9)
+        os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     os.close(terminal)
-    if good is None and is_good("\n".join(screen.rows())): # it has ended by itself
-        good = screen.cells
-    if good is None:
-        raise SystemExit(f"captures.py: {' '.join(command)}: never as it should be; last:\n" + "\n".join(screen.rows()))
-    screen.cells = good
-    return screen
+    return screen if good or is_good("\n".join(screen.rows())) else None
 
 
 def draw(screen, path):
@@ -207,13 +201,17 @@ def of_family(build, program, looks):
     ) as family:
         try:
             end = time.monotonic() + PATIENCE_S
-            while subprocess.run([tool, "ps", str(family.pid)], capture_output=True, check=False).returncode:
+            while (ps := subprocess.run([tool, "ps", str(family.pid)], capture_output=True, check=False)).returncode:
                 if time.monotonic() > end or family.poll() is not None:
-                    raise SystemExit(f"captures.py: {program} is not seen")
+                    raise SystemExit(f"captures.py: {program} is not seen: {ps.stderr.decode()}")
                 time.sleep(0.05)
             time.sleep(1) # it is to be seen at work, not at its beginning
-            for name, arguments, is_good in looks:
-                screens[name] = look([tool, *arguments, str(family.pid)], is_good)
+            for name, arguments, is_good in looks: # a look may come at the wrong moment, as when a worker is replaced
+                end = time.monotonic() + PATIENCE_S
+                while not (screen := look([tool, *arguments, str(family.pid)], is_good)):
+                    if time.monotonic() > end:
+                        raise SystemExit(f"captures.py: brood {name} of {program} is never as it should be")
+                screens[name] = screen
         finally:
             family.kill()
     return screens

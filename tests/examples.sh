@@ -114,7 +114,7 @@ ask()
 # workers: the lines of the server that tell of workers that have been started: "worker INDEX: ID".
 workers()
 {
-    grep '^worker [0-9]*: [0-9]*$' "$folder/said"
+    grep '^worker [0-9]*: [0-9]*$' "$said"
 }
 
 # has_started COUNT: the server has started so many workers by now, or within ten seconds.
@@ -153,11 +153,13 @@ is_gone()
 server()
 {
     folder=$(mktemp -d) || exit 1
+    said=$folder/said
+    : >"$said"
     error=''
-    BROOD_START_METHOD=$1 "$build/examples/server" 0 3 >"$folder/said" 2>"$folder/errors" &
+    BROOD_START_METHOD=$1 "$build/examples/server" 0 3 >"$said" 2>"$folder/errors" &
     supervisor=$!
     has_started 3 || error='no workers'
-    port=$(sed -n 's/^http:.*:\([0-9]*\)\/.*/\1/p' "$folder/said")
+    port=$(sed -n 's/^http:.*:\([0-9]*\)\/.*/\1/p' "$said")
     for index in 0 1 2; do
         [ -z "$error" ] || break
         kill -KILL "$(worker $index)"
@@ -167,27 +169,29 @@ server()
         ask "$port" / | grep -q "^answer $((2 * index + 2)), of worker [0-2] " || error='no answer beside a crash'
         has_started $((2 * index + 5)) || error='one that crashed is not replaced'
     done
-    [ "$(grep -c "killed by SIGKILL (9), at ''" "$folder/said")" -eq 3 ] || error="${error:-not 3 killed}"
-    [ "$(grep -c "killed by SIGSEGV (11), at '/crash'" "$folder/said")" -eq 3 ] || error="${error:-not 3 crashed}"
+    [ "$(grep -c "killed by SIGKILL (9), at ''" "$said")" -eq 3 ] || error="${error:-not 3 killed}"
+    [ "$(grep -c "killed by SIGSEGV (11), at '/crash'" "$said")" -eq 3 ] || error="${error:-not 3 crashed}"
     kill -KILL $supervisor
     wait $supervisor 2>/dev/null
     for index in 0 1 2; do
         is_gone "$(worker $index)" || error="worker $index outlives its supervisor"
     done
-    BROOD_START_METHOD=$1 timeout 60 "$build/examples/server" "$port" 2 >"$folder/said" 2>>"$folder/errors" &
+    said=$folder/next # the first one's lines are not to be taken for its
+    : >"$said"
+    BROOD_START_METHOD=$1 timeout 60 "$build/examples/server" "$port" 2 >"$said" 2>>"$folder/errors" &
     supervisor=$!
     has_started 2 || error='the port is not free'
     ask "$port" / | grep -q '^answer 1, ' || error='no answer of the next one'
     kill -TERM $supervisor
     wait $supervisor || error="the next one ends with $?"
-    [ "$(tail -n 1 "$folder/said")" = 'answers: 1' ] || error='a wrong number of answers'
+    [ "$(tail -n 1 "$said")" = 'answers: 1' ] || error='a wrong number of answers'
     [ ! -s "$folder/errors" ] || error=$(cat "$folder/errors")
     if [ -z "$error" ]; then
         echo "ok server $1"
         passed=$((passed + 1))
     else
         echo "FAILED server $1: $error"
-        cat "$folder/said"
+        cat "$said"
         failed=$((failed + 1))
     fi
     rm -rf "$folder"
