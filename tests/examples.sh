@@ -178,7 +178,9 @@ server()
     done
     said=$folder/next # the first one's lines are not to be taken for its
     : >"$said"
-    BROOD_START_METHOD=$1 timeout 60 "$build/examples/server" "$port" 2 >"$said" 2>>"$folder/errors" &
+    # Not by timeout(1): it sends SIGCONT behind a SIGTERM, which may take away the SIGSTOP by which LeakSanitizer stops
+    # a program that is about to end; both would wait for ever.
+    BROOD_START_METHOD=$1 "$build/examples/server" "$port" 2 >"$said" 2>>"$folder/errors" &
     supervisor=$!
     has_started 2 || error='the port is not free'
     ask "$port" / | grep -q '^answer 1, ' || error='no answer of the next one'
