@@ -64,7 +64,7 @@ static void begin(struct brood_manager *manager)
     signal(SIGHUP, SIG_IGN);
     signal(SIGQUIT, SIG_IGN);
     signal(SIGCHLD, SIG_DFL);
-    setup_apply(&shut, (int[]){ region_descriptor(), program_fd(), begin_line() }, 3, false);
+    setup_apply(&shut, (int[]){ region_descriptor(), program_fd(), postbox_descriptor(), begin_line() }, 4, false);
     atomic_store(&manager->pid, (int32_t)getpid());
 }
 

@@ -26,6 +26,7 @@
 
 #define CHILD_P_PIDFD 3        /* P_PIDFD: Linux 5.4 */
 #define CHILD_PIDFS 0x50494446 /* PID_FS_MAGIC: Linux 6.9 */
+#define STAYING_LEAST 200      /* the number of a descriptor that stays open */
 #define CHILD_OOM_STEP 150     /* of 1,000: two steps between a pool's creator and its workers */
 
 /* Whether this process is an ordinary user's, who cannot become another. */
@@ -149,6 +150,17 @@ pid_t child_fork(void)
         __fpurge(stderr);
     }
     return pid < 0 ? -errno : pid;
+}
+
+int child_out_of_the_way(int fd)
+{
+    int moved = fcntl(fd, F_DUPFD_CLOEXEC, STAYING_LEAST);
+    if (moved < 0) {
+        int failed = child_clear_of_streams(&fd, 1);
+        return failed < 0 ? failed : fd;
+    }
+    close(fd);
+    return moved;
 }
 
 /* Where the C library keeps the calling thread's id, which its locks go by. A child by a bare clone(2) would go on with

@@ -41,6 +41,10 @@ int child_bind(struct child_bond *bond, enum child_tie tie, int writer);
  * streams, and a child's are put into their places. 0, or -errno, and all are closed. */
 int child_clear_of_streams(int *fds, int count);
 
+/* Gives a descriptor that stays open for the process' life a number from 200 on, if there is one: below lie those that
+ * programs count on. Close-on-exec. The number, never a standard stream's; -errno, and it is closed. */
+int child_out_of_the_way(int fd);
+
 /* In the child: from here on it dies, by SIGKILL, with its parent; at once, if that is dead already. */
 void child_follow(const struct child_bond *bond);
 

@@ -26,4 +26,23 @@ int post_send(int end, const void *bytes, size_t size, const int *fds, int fd_co
  * came are closed, the bytes are there, and *fd_count is 0.  -EMSGSIZE: the message was longer. */
 int post_receive(int end, void *bytes, size_t size, int *fds, int *fd_count);
 
+/* ---- without waiting: messages that stay where they are until they are dropped ---- */
+
+/* Room for many messages that nobody receives for a while: as much as the system allows. */
+void post_widen(int end);
+
+/* As post_send, but -EAGAIN: there is no room. */
+int post_offer(int end, const void *bytes, size_t size, const int *fds, int fd_count);
+
+/* post_look begins anew, `offset` bytes behind the first message's first one: of whole messages. Of an end, for all
+ * processes that have it. */
+int post_rewind(int end, size_t offset);
+
+/* As post_receive, but the message stays: the next call finds the one behind it, after post_rewind, and otherwise the
+ * same. With fds NULL its descriptors are not opened. -EAGAIN: there is no more. */
+int post_look(int end, void *bytes, size_t size, int *fds, int *fd_count);
+
+/* The first message goes, and with it what descriptors it has. 0 or -errno. */
+int post_drop(int end);
+
 #endif

@@ -1,6 +1,8 @@
 /* os/shm.c: memfd_create(2) and where to map it. */
 #include "os/shm.h"
 
+#include "os/child.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/memfd.h>
@@ -12,7 +14,6 @@
 #include <unistd.h>
 
 #define SHM_ALIGN 65536
-#define SHM_DESCRIPTOR 200 /* and up: below lie the numbers that programs count on */
 
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008U
@@ -47,13 +48,7 @@ int shm_create(size_t size)
         close(fd);
         return failed;
     }
-    int moved = fcntl(fd, F_DUPFD_CLOEXEC, SHM_DESCRIPTOR);
-    if (moved < 0)
-        moved = fcntl(fd, F_DUPFD_CLOEXEC, 3); /* never a standard stream's number */
-    if (moved < 0)
-        return fd;
-    close(fd);
-    return moved;
+    return child_out_of_the_way(fd);
 }
 
 static void *map_at(int fd, size_t size, void *base)

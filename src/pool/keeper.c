@@ -67,7 +67,7 @@ static void begin(struct brood_pool *pool)
     signal(SIGQUIT, SIG_IGN);
     signal(SIGCHLD, SIG_DFL);
     const struct setup shut = { .only_fds = true }; /* or a pipe of the creator's would never end */
-    setup_apply(&shut, (int[]){ region_descriptor(), program_fd(), begin_line() }, 3, false);
+    setup_apply(&shut, (int[]){ region_descriptor(), program_fd(), postbox_descriptor(), begin_line() }, 4, false);
     child_offer_to_oom_killer();
     child_adopt_orphans(); /* what a task leaves behind comes here, not to the creator */
     struct thread *self = thread_self();

@@ -7,6 +7,7 @@
 #include "process/end.h"
 #include "process/fini.h"
 #include "process/handle.h"
+#include "process/postbox.h"
 #include "process/server.h"
 #include "process/start.h"
 #include "process/ticket.h"
@@ -80,13 +81,14 @@ static void be_born(slot_id id, const struct child_bond *bond, const int *arrive
         hold_line(bond->pipe[0], slot->ticket);
         return;
     }
-    int keep[] = { region_descriptor(), program_fd(), bond->pipe[0] };
-    ticket_set_up(slot, arrived, keep, 3);
+    int keep[] = { region_descriptor(), program_fd(), postbox_descriptor(), bond->pipe[0] };
+    ticket_set_up(slot, arrived, keep, 4);
     region_descriptor_moved(keep[0]);
     program_moved(keep[1]);
-    hold_line(keep[2], slot->ticket);
-    if (keep[2] >= 0)
-        fcntl(keep[2], F_SETFD, 0); /* a copy under another number is close-on-exec: child_follow */
+    postbox_moved(keep[2]);
+    hold_line(keep[3], slot->ticket);
+    if (keep[3] >= 0)
+        fcntl(keep[3], F_SETFD, 0); /* a copy under another number is close-on-exec: child_follow */
 }
 
 pid_t begin_fork(slot_id id, const struct child_bond *bond)

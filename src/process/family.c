@@ -9,6 +9,7 @@
 #include "process/begin.h"
 #include "process/fini.h"
 #include "process/lifeline.h"
+#include "process/postbox.h"
 #include "process/server.h"
 #include "process/spawn.h"
 #include "process/start.h"
@@ -112,6 +113,7 @@ static int found_or_join(const brood_init_options *options, slot_id *id)
     found->cpus = cpu_has_quota() ? 1 : cpu_usable();
     atomic_store(&spin_cpus, found->cpus);
     region_publish(found);
+    postbox_found();
     table_self(options && options->name ? options->name : "main");
     return 0;
 }

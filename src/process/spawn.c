@@ -1,15 +1,16 @@
 /* process/spawn.c
  *
- * A spawned child is told by a marker in its environment: the region's descriptor, its slot, the program's descriptor,
- * and its own pid, which it writes there itself before it executes the program. The marker counts only for that pid,
- * only where the slot names it too, and never in a program that gained privileges; it is removed at once. A child whose
- * marker counts but whose region cannot be joined must not go on as a program of its own: it would start children of
- * its own in turn, for ever.
+ * A spawned child is told by a marker in its environment: the region's descriptor, its slot, the descriptors of the
+ * program and of the post box, and its own pid, which it writes there itself before it executes the program. The marker
+ * counts only for that pid, only where the slot names it too, and never in a program that gained privileges; it is
+ * removed at once. A child whose marker counts but whose region cannot be joined must not go on as a program of its
+ * own: it would start children of its own in turn, for ever.
  */
 #include "process/spawn.h"
 
 #include "error/error.h"
 #include "os/program.h"
+#include "process/postbox.h"
 #include "process/ticket.h"
 #include "region/region.h"
 #include "wait/spin.h"
@@ -76,7 +77,7 @@ static bool is_privileged(void)
 pid_t spawn_start(slot_id id, const struct child_bond *bond, int *outcome)
 {
     const struct ticket *ticket = slot_of(id)->ticket;
-    int memory = region_descriptor(), program = program_fd();
+    int memory = region_descriptor(), program = program_fd(), post = postbox_descriptor();
     *outcome = 0;
     if (memory < 0)
         return memory;
@@ -89,7 +90,8 @@ pid_t spawn_start(slot_id id, const struct child_bond *bond, int *outcome)
     char **environment = with_marker(ticket->setup.environment ? ticket->setup.environment : environ, marker);
     if (!environment)
         return error_set(ENOMEM, "no memory for the environment of a spawned child");
-    int length = snprintf(marker, sizeof marker - 11, MARKER "=%d:%llx:%d:0:", memory, (unsigned long long)id, program);
+    int length =
+        snprintf(marker, sizeof marker - 11, MARKER "=%d:%llx:%d:%d:0:", memory, (unsigned long long)id, program, post);
     struct child_program plan = {
         .program = program,
         .arguments = command_given ? command_given : program_arguments(),
@@ -97,8 +99,8 @@ pid_t spawn_start(slot_id id, const struct child_bond *bond, int *outcome)
         .pid_text = marker + length,
         .pid_shared = &slot_of(id)->pid,
         .setup = &ticket->setup,
-        .keep = (int[]){ memory, program },
-        .keep_count = 2,
+        .keep = (int[]){ memory, program, post },
+        .keep_count = 3,
         .bond = bond,
     };
     pid_t pid = child_exec(&plan, outcome);
@@ -110,35 +112,48 @@ pid_t spawn_start(slot_id id, const struct child_bond *bond, int *outcome)
     return pid;
 }
 
+/* What a marker says. */
+struct marker {
+    int memory, program, post; /* descriptors; post: negative for none */
+    unsigned long long id;
+    int tries;
+};
+
 /* The address that the region has in the family is taken in this process: the next address space may be luckier. */
-static void try_again(int memory, slot_id id, int program, int tries)
+static void try_again(const struct marker *given)
 {
-    char marker[MARKER_SIZE];
-    snprintf(marker, sizeof marker, "%d:%llx:%d:%d:%d", memory, (unsigned long long)id, program, tries + 1, getpid());
-    if (tries + 1 >= MARKER_TRIES || setenv(MARKER, marker, 1) < 0)
+    char text[MARKER_SIZE];
+    snprintf(text, sizeof text, "%d:%llx:%d:%d:%d:%d", given->memory, given->id, given->program, given->post,
+             given->tries + 1, getpid());
+    if (given->tries + 1 >= MARKER_TRIES || setenv(MARKER, text, 1) < 0)
         return;
-    fcntl(memory, F_SETFD, 0);
-    fcntl(program, F_SETFD, 0);
-    fexecve(program, program_arguments(), environ);
+    const int keep[] = { given->memory, given->program, given->post };
+    for (int i = 0; i < 3; i++)
+        if (keep[i] >= 0)
+            fcntl(keep[i], F_SETFD, 0);
+    fexecve(given->program, program_arguments(), environ);
     unsetenv(MARKER);
 }
 
 int spawn_join(slot_id *own)
 {
-    const char *marker = getenv(MARKER);
-    int memory, program, tries, pid;
-    unsigned long long id;
-    bool ours = marker && !getauxval(AT_SECURE) &&
-                sscanf(marker, "%d:%llx:%d:%d:%d", &memory, &id, &program, &tries, &pid) == 5 && pid == getpid();
-    if (marker)
+    const char *text = getenv(MARKER);
+    struct marker given;
+    int pid;
+    bool ours = text && !getauxval(AT_SECURE) &&
+                sscanf(text, "%d:%llx:%d:%d:%d:%d", &given.memory, &given.id, &given.program, &given.post, &given.tries,
+                       &pid) == 6 &&
+                pid == getpid();
+    if (text)
         unsetenv(MARKER);
     if (!ours)
         return 0;
-    int joined = region_join(memory);
+    int joined = region_join(given.memory);
     if (joined == -EAGAIN)
-        try_again(memory, id, program, tries);
+        try_again(&given);
     if (joined < 0)
         return joined;
+    slot_id id = given.id;
     struct slot *slot = slot_of(id);
     if ((uint32_t)id >= region->table->count || atomic_load(&slot->claim) >> 32 != id >> 32 ||
         atomic_load(&slot->pid) != getpid()) {
@@ -148,10 +163,11 @@ int spawn_join(slot_id *own)
     /* Once more: an exec that changes capabilities drops it. */
     child_follow(&(struct child_bond){ .tie = slot->ticket->tie & CHILD_TO_THREAD,
                                        .parent = (pid_t)(uint32_t)atomic_load(&slot->claim) });
-    fcntl(memory, F_SETFD, FD_CLOEXEC);
-    program_adopt(program);
+    fcntl(given.memory, F_SETFD, FD_CLOEXEC);
+    program_adopt(given.program);
+    postbox_join(given.post);
     atomic_store(&spin_cpus, region->cpus);
-    table_begin((slot_id)id);
-    *own = (slot_id)id;
+    table_begin(id);
+    *own = id;
     return 1;
 }

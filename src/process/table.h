@@ -8,6 +8,7 @@
 #define PROCESS_TABLE_H
 
 #include "os/thread.h"
+#include "process/postbox.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -66,6 +67,7 @@ struct slot {
 enum { GATE_OPEN, GATE_SHUT, GATE_WAITED };
 
 struct table {
+    struct postbox postbox;
     uint32_t count;
     _Atomic uint32_t next; /* where to look for a free slot; a hint */
     _Atomic uint32_t top;  /* no slot from here on was ever taken; only grows */
