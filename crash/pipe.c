@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 enum {
@@ -27,14 +28,16 @@ enum {
 struct ground {
     brood_connection *ends[2], *other[2]; /* other: to warm up with */
     size_t size;
+    bool descriptors;   /* each message is a file that has the number in it */
     _Atomic int helped; /* what it waits for was sent */
     _Atomic int got[NUMBERS];
 };
 
 struct act {
     void (*act)(struct ground *ground);
-    int first;    /* messages on their way to the victim */
-    size_t size;  /* of all; 0: 64 */
+    int first;   /* messages on their way to the victim */
+    size_t size; /* of all; 0: 64 */
+    bool descriptors;
     int sleepers; /* who wait at the first end before it begins */
     bool sends;   /* the victim does */
     bool takes;   /* it may get one for good */
@@ -59,8 +62,31 @@ struct message {
 
 /* ---- what all do ---- */
 
+static int send_file(brood_connection *end, int number, int timeout_ms)
+{
+    int fd = memfd_create("number", MFD_CLOEXEC);
+    int failed = fd < 0 || write(fd, &number, sizeof number) != sizeof number ? -errno : 0;
+    failed = failed < 0 ? failed : brood_connection_send_fd(end, fd, timeout_ms);
+    close(fd);
+    return failed;
+}
+
+/* The number in the one that is received, 0 if there is none; or the call's failure. */
+static int take_file(brood_connection *end, int timeout_ms)
+{
+    int number = 0, fd = brood_connection_recv_fd(end, timeout_ms);
+    if (fd < 0)
+        return fd;
+    if (pread(fd, &number, sizeof number, 0) != sizeof number || number < 0)
+        number = 0;
+    close(fd);
+    return number;
+}
+
 static int send_number(const struct ground *ground, brood_connection *end, int number, int timeout_ms)
 {
+    if (ground->descriptors)
+        return send_file(end, number, timeout_ms);
     struct message message = { .number = number };
     memset(message.bytes, number, sizeof message.bytes);
     return brood_connection_send(end, &message, ground->size, timeout_ms);
@@ -72,10 +98,15 @@ static int take_number(const struct scene *scene, brood_connection *end, int tim
     struct message message;
     size_t size = 0;
     struct ground *ground = scene->ground;
-    int failed = brood_connection_recv(end, &message, sizeof message, &size, timeout_ms);
+    int failed = ground->descriptors ? take_file(end, timeout_ms)
+                                     : brood_connection_recv(end, &message, sizeof message, &size, timeout_ms);
     if (failed < 0)
         return failed;
-    bool whole = size == ground->size && message.number > 0 && message.number < NUMBERS;
+    if (ground->descriptors) {
+        message.number = failed;
+        size = sizeof message.number;
+    }
+    bool whole = (ground->descriptors || size == ground->size) && message.number > 0 && message.number < NUMBERS;
     for (size_t i = 0; whole && i < size - sizeof message.number; i++)
         whole = message.bytes[i] == (char)message.number;
     if (!whole)
@@ -121,7 +152,10 @@ static void act_recv(struct ground *ground)
 {
     static struct message message;
     size_t size;
-    brood_connection_recv(ground->ends[1], &message, sizeof message, &size, BROOD_FOREVER);
+    if (ground->descriptors)
+        take_file(ground->ends[1], BROOD_FOREVER);
+    else
+        brood_connection_recv(ground->ends[1], &message, sizeof message, &size, BROOD_FOREVER);
 }
 
 static void act_recv_block(struct ground *ground)
@@ -143,7 +177,7 @@ static void act_close(struct ground *ground)
 /* All ways once, over another pipe; and then it has the end. */
 static void warm_up(struct ground *ground)
 {
-    struct ground own = { .size = ground->size };
+    struct ground own = { .size = ground->size, .descriptors = ground->descriptors };
     for (int i = 0; i < 3; i++)
         for (int k = 0; k < 2; k++) {
             own.ends[0] = ground->other[!k];
@@ -195,6 +229,7 @@ static bool prepare(struct scene *scene)
     }
     struct ground *ground = scene->ground;
     ground->size = act->size ? act->size : 64;
+    ground->descriptors = act->descriptors;
     bool done = brood_pipe_create(ground->other, NULL) == 0;
     done = done && brood_pipe_create(ground->ends, &(brood_pipe_options){ .name = "ground" }) == 0;
     for (int i = 0; i < act->first && done; i++)
@@ -304,6 +339,16 @@ const struct operation pipe_operations[] = {
       .modes = ALL_MODES, .last = 1, .switches = 1 },
     { "pipe_recv_wait", "receive that waits", run, ACT(.act = act_recv, .takes = true, .wakes = true),
       .modes = ALL_MODES, .any_result = true },
+    { "pipe_send_fd", "send of the first descriptor", run, ACT(.act = act_send, .descriptors = true, .sends = true),
+      .modes = ALL_MODES, .last = 1, .switches = 1 },
+    { "pipe_send_fd_1", "send of a descriptor with one asleep", run,
+      ACT(.act = act_send, .descriptors = true, .sleepers = 1, .sends = true), .modes = ALL_MODES, .last = 1,
+      .switches = 1 },
+    { "pipe_recv_fd", "receive of one of two descriptors", run,
+      ACT(.act = act_recv, .descriptors = true, .first = 2, .takes = true), .modes = ALL_MODES, .last = 1,
+      .switches = 1 },
+    { "pipe_recv_fd_wait", "receive of a descriptor that waits", run,
+      ACT(.act = act_recv, .descriptors = true, .takes = true, .wakes = true), .modes = ALL_MODES, .any_result = true },
     { "pipe_poll", "poll that waits", run, ACT(.act = act_poll, .wakes = true), .modes = ALL_MODES },
     { "pipe_close", "close with two asleep at the other end", run, ACT(.act = act_close, .sleepers = 2, .closes = true),
       .modes = ALL_MODES },

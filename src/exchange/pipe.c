@@ -323,16 +323,14 @@ static int explain(const struct end *end, int result, const char *call)
     return result;
 }
 
-static int send_message(brood_connection *memory, const void *message, size_t size, int64_t deadline)
+/* The end, had by this process, if it sends; NULL with a sentence. */
+static struct end *sender(brood_connection *memory, int64_t deadline, const char *call, int *failed)
 {
-    static const char call[] = "brood_connection_send";
     struct end *end = end_in(memory, call);
-    int failed = end ? have(thread_self(), end, deadline, call) : -EINVAL;
-    if (failed < 0)
-        return failed;
-    if (!end->out)
-        return error_set(EINVAL, "%s: this end receives only", call);
-    return explain(end, brood_queue_put((brood_queue *)(void *)end->out, message, size, ms_until(deadline)), call);
+    *failed = end ? have(thread_self(), end, deadline, call) : -EINVAL;
+    if (*failed == 0 && !end->out)
+        *failed = error_set(EINVAL, "%s: this end receives only", call);
+    return *failed < 0 ? NULL : end;
 }
 
 /* The end, had by this process, if it receives; NULL with a sentence. */
@@ -343,6 +341,16 @@ static struct end *receiver(brood_connection *memory, int64_t deadline, const ch
     if (*failed == 0 && !end->in)
         *failed = error_set(EINVAL, "%s: this end sends only", call);
     return *failed < 0 ? NULL : end;
+}
+
+static int send_message(brood_connection *memory, const void *message, size_t size, int64_t deadline)
+{
+    static const char call[] = "brood_connection_send";
+    int failed;
+    struct end *end = sender(memory, deadline, call, &failed);
+    if (!end)
+        return failed;
+    return explain(end, brood_queue_put((brood_queue *)(void *)end->out, message, size, ms_until(deadline)), call);
 }
 
 static int receive(brood_connection *memory, void *buffer, size_t size, size_t *got, int64_t deadline)
@@ -365,24 +373,23 @@ static int receive_block(brood_connection *memory, brood_block *message, int64_t
     return explain(end, brood_queue_get_block((brood_queue *)(void *)end->in, message, ms_until(deadline)), call);
 }
 
-static int no_descriptors(const char *call, int number)
-{
-    return error_set(number, "%s: the ends of pipes have no descriptors: brood/pipe.h", call);
-}
-
 static int send_descriptor(brood_connection *memory, int fd, int64_t deadline)
 {
-    (void)fd;
-    (void)deadline;
-    return end_in(memory, "brood_connection_send_fd") ? no_descriptors("brood_connection_send_fd", EOPNOTSUPP)
-                                                      : -EINVAL;
+    static const char call[] = "brood_connection_send_fd";
+    int failed;
+    struct end *end = sender(memory, deadline, call, &failed);
+    return end ? explain(end, queue_put_descriptor(end->out, fd, call, ms_until(deadline)), call) : failed;
 }
 
 static int receive_descriptor(brood_connection *memory, int64_t deadline)
 {
-    (void)deadline;
-    return end_in(memory, "brood_connection_recv_fd") ? no_descriptors("brood_connection_recv_fd", EOPNOTSUPP)
-                                                      : -EINVAL;
+    static const char call[] = "brood_connection_recv_fd";
+    int failed;
+    struct end *end = receiver(memory, deadline, call, &failed);
+    if (!end)
+        return failed;
+    int fd = queue_get_descriptor(end->in, call, ms_until(deadline));
+    return fd < 0 ? explain(end, fd, call) : fd;
 }
 
 static int poll_end(brood_connection *memory, int64_t deadline)
@@ -398,7 +405,9 @@ static int poll_end(brood_connection *memory, int64_t deadline)
 
 static int descriptor(brood_connection *memory)
 {
-    return end_in(memory, "brood_connection_fd") ? no_descriptors("brood_connection_fd", ENOTSUP) : -EINVAL;
+    static const char call[] = "brood_connection_fd";
+    return end_in(memory, call) ? error_set(ENOTSUP, "%s: the end of a pipe has none: brood_watch_fd does it", call)
+                                : -EINVAL;
 }
 
 static const char *peer(const brood_connection *memory)

@@ -2,6 +2,7 @@
 #include "exchange/queue.h"
 
 #include "error/error.h"
+#include "exchange/parcel.h"
 #include "os/clock.h"
 #include "os/futex.h"
 #include "sync/waiter.h"
@@ -132,6 +133,7 @@ int brood_queue_destroy(brood_queue *memory)
                          "brood_queue_destroy: %s is waited for, in use, or something of it borrowed or reserved",
                          noun_describe(&queue_kind, queue, text));
     atomic_store(&queue->noun.word.mark, 0);
+    parcels_close(thread_self(), queue);
     loans_free(&queue->gets);
     loans_free(&queue->puts);
     free_line(queue);

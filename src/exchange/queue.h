@@ -56,10 +56,12 @@ struct record {
     union {
         char bytes[8];
         void *block;
+        uint64_t parcel; /* exchange/parcel.h */
     };
 };
 
-enum { RECORD_INLINE = 1, RECORD_BLOCK, RECORD_JUMP, RECORD_KIND = 3 };
+/* A descriptor's size is not 0, so that its head is not. */
+enum { RECORD_DESCRIPTOR, RECORD_INLINE, RECORD_BLOCK, RECORD_JUMP, RECORD_KIND = 3 };
 
 static inline uint64_t record_head(size_t size, unsigned kind)
 {
@@ -176,7 +178,8 @@ struct side {
 #define WATCHED 1u
 
 /* noun: its mark makes the memory a queue; its word is not used. closed: 1 from close on; under both latches. idle: a
- * bell: for those who wait until the queue is empty and nothing lent. The rest is constant. */
+ * bell: for those who wait until the queue is empty and nothing lent. parcels: of its pair of sockets, 0: it has none;
+ * by a putter with the latch. The rest is constant. */
 struct queue {
     struct noun noun;
     _Alignas(64) uint64_t max_messages, max_bytes; /* 0: none */
@@ -185,6 +188,7 @@ struct queue {
     _Atomic uint32_t closed;
     struct bell idle;
     struct queue *dead_letters;
+    _Atomic uint64_t parcels;
     struct side puts, gets;
     char name[];
 };
@@ -345,7 +349,15 @@ int put_loan(struct thread *self, struct queue *queue, struct loan *loan, bool b
 /* Gives free segments back, if there are more than are worth keeping. */
 void puts_trim(struct thread *self, struct queue *queue);
 
+/* As brood_queue_put: a message that is a descriptor, a copy of which goes along (exchange/parcel.h). `call`: for
+ * sentences. Besides: EBADF, ENOTSUP, ETOOMANYREFS, EMFILE, ENFILE. */
+int queue_put_descriptor(struct queue *queue, int fd, const char *call, int timeout_ms);
+
 /* ---- getting (exchange/queue_get.c) ---- */
+
+/* The descriptor that is next. -errno, with a sentence: as brood_queue_get; EPROTO: a message is next; EBADF, EMFILE,
+ * ENFILE. It stays there. EIO: it is lost. */
+int queue_get_descriptor(struct queue *queue, const char *call, int timeout_ms);
 
 void gets_mend(struct thread *self, struct queue *queue);
 

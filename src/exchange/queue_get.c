@@ -4,6 +4,7 @@
  * first, which is the getter's: if it dies from there on, the message comes back.
  */
 #include "error/error.h"
+#include "exchange/parcel.h"
 #include "exchange/queue.h"
 #include "os/clock.h"
 #include "os/cpu.h"
@@ -116,7 +117,7 @@ void gets_mend(struct thread *self, struct queue *queue)
 
 /* ---- one get ---- */
 
-enum get_way { GET_COPY, GET_BLOCK, GET_BORROW };
+enum get_way { GET_COPY, GET_BLOCK, GET_BORROW, GET_DESCRIPTOR };
 
 /* What is wanted, and what was got. loan: a loan at hand, for a message that needs one. */
 struct get {
@@ -131,6 +132,8 @@ struct get {
     size_t length; /* of the first, got or not */
     struct loan *loan;
     unsigned redelivered;
+    int fd;           /* GET_DESCRIPTOR */
+    const char *call; /* the name of the caller's */
 };
 
 #define NEEDS_LOAN 1
@@ -201,7 +204,29 @@ static int get_to_loan(struct thread *self, struct get *get, struct place *place
     return 0;
 }
 
-/* What lies first in the line. 0; NEEDS_LOAN; -EAGAIN: nothing does; -EMSGSIZE; -ENOMEM; -ETIMEDOUT. */
+/* A copy first, then the message, then the original goes: so nothing is lost but with the getter. */
+static int get_descriptor(struct thread *self, struct get *get, struct place *place, uint64_t head)
+{
+    struct queue *queue = get->queue;
+    struct side *gets = &queue->gets;
+    const struct record *record = (const struct record *)(const void *)place->at;
+    uint64_t number = place->count;
+    latch_hold(self, &gets->latch);
+    get->fd = parcel_take(self, queue, number, record->parcel, get->call);
+    latch_unhold(self, &gets->latch);
+    if (get->fd < 0 && get->fd != -EIO)
+        return get->fd;
+    note(get, NULL, record_size(head));
+    step_over(place, head);
+    commit(self, queue, place);
+    latch_hold(self, &gets->latch);
+    parcel_done(self, queue, number);
+    latch_unhold(self, &gets->latch);
+    return get->fd < 0 ? get->fd : 0;
+}
+
+/* What lies first in the line. 0; NEEDS_LOAN; -EAGAIN: nothing does; -EMSGSIZE; -ENOMEM; -ETIMEDOUT; -EPROTO: something
+ * of the other kind; of a descriptor, as parcel_take. */
 static int get_from_line(struct thread *self, struct get *get, int64_t deadline)
 {
     struct queue *queue = get->queue;
@@ -213,7 +238,11 @@ static int get_from_line(struct thread *self, struct get *get, int64_t deadline)
     int result = -EAGAIN;
     if (head) {
         get->length = record_size(head);
-        if (!fits(get, get->length))
+        if (((head & RECORD_KIND) == RECORD_DESCRIPTOR) != (get->way == GET_DESCRIPTOR))
+            result = -EPROTO;
+        else if (get->way == GET_DESCRIPTOR)
+            result = get_descriptor(self, get, &place, head);
+        else if (!fits(get, get->length))
             result = -EMSGSIZE;
         else if (get->way == GET_COPY && (head & RECORD_KIND) == RECORD_INLINE)
             result = get_inline(self, get, &place, head);
@@ -250,10 +279,10 @@ static int get_returned(struct thread *self, struct get *get, int64_t deadline)
     struct loan *loan = loan_returned(self, get->queue, deadline);
     if (!loan)
         return -EAGAIN;
-    if (!fits(get, loan->size)) {
+    if (get->way == GET_DESCRIPTOR || !fits(get, loan->size)) {
         get->length = loan->size;
         loan_abandon(self, loan);
-        return -EMSGSIZE;
+        return get->way == GET_DESCRIPTOR ? -EPROTO : -EMSGSIZE;
     }
     get->redelivered = loan->deliveries;
     loan->deliveries++;
@@ -371,7 +400,14 @@ static int explain(const struct get *get, int failed, const char *call, int time
     noun_describe(&queue_kind, queue, text);
     switch (failed) {
     case -ENOLCK:
+    case -EBADF:
+    case -EMFILE:
+    case -ENFILE:
+    case -EIO:
         return failed; /* it has its sentence */
+    case -EPROTO:
+        return error_set(EPROTO, "%s: %s is next in %s", call,
+                         get->way == GET_DESCRIPTOR ? "a message" : "a descriptor", text);
     case -ENOMEM:
         return error_set(ENOMEM, "%s: no memory in the region for a message of %zu bytes of %s", call, get->length,
                          text);
@@ -476,6 +512,13 @@ int brood_queue_get(brood_queue *memory, void *buffer, size_t size, size_t *got,
     if (got && (result >= 0 || result == -EMSGSIZE))
         *got = get.length;
     return result;
+}
+
+int queue_get_descriptor(struct queue *queue, const char *call, int timeout_ms)
+{
+    struct get get = { .queue = queue, .way = GET_DESCRIPTOR, .max = 1, .call = call };
+    int result = get_all(&get, queue, call, timeout_ms);
+    return result < 0 ? result : get.fd;
 }
 
 static int get_as_block(brood_queue *memory, brood_block *message, enum get_way way, const char *call, int timeout_ms)

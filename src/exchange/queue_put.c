@@ -4,6 +4,7 @@
  * jump, to the next segment, is a record too.
  */
 #include "error/error.h"
+#include "exchange/parcel.h"
 #include "exchange/queue.h"
 #include "os/clock.h"
 #include "os/cpu.h"
@@ -243,12 +244,15 @@ int brood_queue_is_full(brood_queue *memory)
 
 /* ---- putting ---- */
 
-/* As it can be put now: `count` messages in the line, or one loan. size: of the first. done: of the messages. */
+/* As it can be put now: `count` messages in the line, or one loan, or a descriptor. size: of the first. done: of the
+ * messages. fd: with `call`, the name of the caller's; else NULL. */
 struct put {
     struct queue *queue;
     const brood_block *messages;
     size_t count, done;
     struct loan *loan;
+    int fd;
+    const char *call;
     size_t size;
     bool only_room;
 };
@@ -297,6 +301,27 @@ static int put_block(struct thread *self, struct queue *queue, struct loan *loan
     return 0;
 }
 
+/* It is sent before the message is committed, and so nothing can fail in between. */
+static int put_descriptor(struct thread *self, const struct put *put)
+{
+    struct queue *queue = put->queue;
+    struct writer writer = { .place = side_place(&queue->puts) };
+    uint64_t head = record_head(put->size, RECORD_DESCRIPTOR);
+    if (!make_sure_of_room(queue, &writer.place, put->size))
+        return -EAGAIN;
+    struct record *record = make_room(self, queue, &writer, record_length(head));
+    if (!record)
+        return -ENOMEM;
+    latch_hold(self, &queue->puts.latch);
+    int failed = parcel_send(self, queue, writer.place.count, put->fd, &record->parcel, put->call);
+    latch_unhold(self, &queue->puts.latch);
+    if (failed < 0)
+        return failed;
+    write_record(&writer, head);
+    commit(queue, &writer);
+    return 0;
+}
+
 int put_loan(struct thread *self, struct queue *queue, struct loan *loan, bool bounded, int64_t deadline)
 {
     if (side_take(self, queue, &queue->puts, deadline) < 0)
@@ -315,7 +340,7 @@ static inline int put_try(struct thread *self, struct put *put, int64_t deadline
         return put_loan(self, queue, put->loan, true, deadline);
     if (side_take(self, queue, &queue->puts, deadline) < 0)
         return -ETIMEDOUT;
-    int failed = queue_is_closed(queue) ? -EPIPE : put_messages(self, put);
+    int failed = queue_is_closed(queue) ? -EPIPE : put->call ? put_descriptor(self, put) : put_messages(self, put);
     side_drop(self, &queue->puts);
     return failed;
 }
@@ -396,6 +421,11 @@ static int explain(struct queue *queue, const struct put *put, int failed, const
     int64_t count = (int64_t)(there.count - got.count), bytes = (int64_t)(there.bytes - got.bytes);
     if (failed == -ENOMEM)
         return error_set(ENOMEM, "%s: no memory in the region for a message of %zu bytes in %s", call, put->size, text);
+    if (put->call && failed != -ETIMEDOUT && failed != -EPIPE && failed != -EOWNERDEAD)
+        return failed; /* it has its sentence */
+    if (put->call && failed == -ETIMEDOUT && puts_ready(queue, put->size))
+        return error_set(ETIMEDOUT, "%s: too many descriptors are on their way in %s still, after %d ms", call, text,
+                         timeout_ms);
     if (failed == -ETIMEDOUT && puts_ready(queue, put->size))
         return error_set(ETIMEDOUT, "%s: others were in the middle of a put into %s for all of %d ms", call, text,
                          timeout_ms);
@@ -541,6 +571,16 @@ int brood_queue_put(brood_queue *memory, const void *message, size_t size, int t
     brood_block block = { (void *)(uintptr_t)message, size };
     struct put put = { .queue = queue, .messages = &block, .count = 1, .size = size };
     return put_all(self, &put, "brood_queue_put", timeout_ms, deadline);
+}
+
+int queue_put_descriptor(struct queue *queue, int fd, const char *call, int timeout_ms)
+{
+    int64_t deadline = LATCH_TRY;
+    int failed = enter(queue, queue, call, timeout_ms, &deadline);
+    if (failed < 0 || !queue)
+        return failed;
+    struct put put = { .queue = queue, .fd = fd, .call = call, .size = sizeof(uint64_t) };
+    return put_all(thread_self(), &put, call, timeout_ms, deadline);
 }
 
 /* The next of them, and those behind it that lie in the line too. */
