@@ -167,8 +167,8 @@ bool point_lead(struct point *point, step_tracee *victim, step_wake *wake, void 
         point->stop = step_record(victim, point->path, wake, context);
         bool died = point->stop == STEP_GONE && point->operation->mortal;
         if (point->stop != STEP_ENDED && point->stop != STEP_BLOCKED && !died && !point->path->cut)
-            point_fault(point, POINT_TORN, "its path could not be recorded (stop %d after %zu instructions)",
-                        (int)point->stop, point->path->count);
+            point_fault(point, POINT_TORN, "its path could not be recorded (stop %d after %zu instructions, state %c)",
+                        (int)point->stop, point->path->count, step_state(victim->pid));
         step_kill(victim);
         return false;
     }

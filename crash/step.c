@@ -18,9 +18,9 @@
 #include <unistd.h>
 
 enum {
-    STEP_MS = 5000, /* one instruction, a system call that works included */
-    QUIET_MS = 2,   /* no stop for so long: look whether it sleeps */
-    SHORT_WAY = 6,  /* so few steps are cheaper than a breakpoint */
+    STEP_MS = 20000, /* one instruction, a system call that works included, on a busy machine */
+    QUIET_MS = 2,    /* no stop for so long: look whether it sleeps */
+    SHORT_WAY = 6,   /* so few steps are cheaper than a breakpoint */
 };
 
 /* What differs between processors: registers, the trap instruction, breakpoints. */
