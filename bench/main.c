@@ -6,6 +6,7 @@
 #include "fair.h"
 #include "grid.h"
 #include "outcome.h"
+#include "scale.h"
 #include "trouble.h"
 
 #include <brood.h>
@@ -16,7 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { ROUNDS = 9, QUICK_ROUNDS = 1, GRID_ROUNDS = 3 };
+enum { ROUNDS = 9, QUICK_ROUNDS = 1, GRID_ROUNDS = 3, SCALE_ROUNDS = 5 };
 
 /* A figure's round takes seconds. One that never ends must not hang the lab, which SIGALRM then ends, and with it all
  * that it started. */
@@ -26,6 +27,7 @@ struct request {
     bool json;
     bool help;
     bool grid;
+    bool scale;
     int rounds;
     int fair;            /* seconds; 0: figures are wanted */
     const char *drawing; /* path; NULL: none */
@@ -42,6 +44,7 @@ static void print_help(void)
          "  --svg FILE   draws the figures as bars, too\n"
          "  --fair N     no figures, but how evenly 8 processes share a lock, N seconds for each way of sharing it\n"
          "  --grid       no figures, but the rates of queues by putters, getters and bytes, some minutes\n"
+         "  --scale      no figures, but what 1, 2, 4, ... processes do together with one lock, queue, pool, ...\n"
          "  --help       this\n\n"
          "Figures (all of them, if none is named):");
     for (size_t i = 0; i < figure_count; i++)
@@ -73,6 +76,8 @@ static int parse(struct request *request, int argc, char **argv)
             request->help = true;
         else if (strcmp(argv[i], "--grid") == 0)
             request->grid = true;
+        else if (strcmp(argv[i], "--scale") == 0)
+            request->scale = true;
         else if (strcmp(argv[i], "--svg") == 0 && i + 1 < argc)
             request->drawing = argv[++i];
         else if (strcmp(argv[i], "--fair") == 0 && i + 1 < argc && atoi(argv[i + 1]) > 0)
@@ -158,6 +163,8 @@ int main(int argc, char **argv)
     }
     if (request.fair)
         return fair_print(request.fair) < 0;
+    if (request.scale)
+        return scale_print(request.rounds == ROUNDS ? SCALE_ROUNDS : 1, request.json) < 0;
     if (request.grid) {
         peers_find();
         return grid_print(request.rounds == ROUNDS ? GRID_ROUNDS : 1, request.json) < 0;

@@ -15,6 +15,7 @@ usage()
 usage: sh tools/bench.sh [--json] [--quick] [--svg FILE] [FIGURE...]
        sh tools/bench.sh --fair SECONDS
        sh tools/bench.sh --grid [--json] [--quick]
+       sh tools/bench.sh --scale [--json] [--quick]
 
 Builds brood in build and measures it beside the machine's limit for the same work and the peers that are installed.
 Installs what is missing for that (Debian), and says so first.
@@ -24,6 +25,7 @@ Installs what is missing for that (Debian), and says so first.
   --svg FILE   draws the figures as bars, too
   --fair N     no figures, but how evenly 8 processes share a lock, N seconds for each way of sharing it
   --grid       no figures, but the rates of queues by putters, getters and bytes, some minutes
+  --scale      no figures, but what 1, 2, 4, ... processes do together with one lock, queue, pool, ...
   --help       this
 
 Figures (all of them, if none is named):
@@ -43,7 +45,7 @@ for argument in "$@"; do
             usage
             exit 0
             ;;
-        --json | --quick | --grid) ;;
+        --json | --quick | --grid | --scale) ;;
         --svg | --fair) wants=value ;;
         *)
             if ! figures | grep -qxF -- "$argument"; then
