@@ -72,7 +72,7 @@ static bool add_wait(struct sight *sight, const struct window *window, const str
 {
     struct noun noun;
     bool has_holder;
-    struct seen_wait wait = { .pid = atomic_load(&place->pid), .tid = (int)atomic_load(&place->tid) };
+    struct seen_wait wait = { .pid = atomic_load(&place->pid), .tid = (int)place_thread(place) };
     const void *object = atomic_load(&place->object);
     if (wait.tid == 0 || !object || !thread_lives(wait.pid, (uint32_t)wait.tid) ||
         !see_noun(window, object, &noun, &has_holder, wait.what))

@@ -122,6 +122,48 @@ static void the_killed_is_not_seen(void)
     CHECK_RESULT(brood_lock_release(lock), 0);
 }
 
+static int stay(void *arg)
+{
+    (void)arg;
+    for (;;)
+        pause();
+    return 0;
+}
+
+/* A process with that id, which is free. 0: others were quicker, or this user may not ask for it. */
+static pid_t another_of(pid_t pid)
+{
+    for (int i = 0; i < 100; i++) {
+        FILE *last = fopen("/proc/sys/kernel/ns_last_pid", "w");
+        bool asked = last && fprintf(last, "%d", (int)pid - 1) > 0;
+        if (last && fclose(last) != 0)
+            asked = false;
+        if (!asked)
+            return 0;
+        pid_t got = fork_child(stay, NULL);
+        if (got == pid)
+            return got;
+        kill_child(got);
+    }
+    return 0;
+}
+
+/* Its id is another process' by now, who waits for nothing. */
+static void the_next_of_its_id_is_not_seen(void)
+{
+    new_ground();
+    CHECK_RESULT(brood_lock_acquire(&ground->locks[0], 0), 0);
+    pid_t pid = fork_child(take_first, &ground->locks[0]);
+    CHECK(wait_until(someone_waits, &ground->locks[0], PATIENCE_MS));
+    CHECK_EQ(kill_child(pid), SIGKILL);
+    pid_t next = another_of(pid);
+    if (next == 0)
+        harness_skip("no process can be given a certain id");
+    CHECK_RESULT(brood_waiter_list(NULL, NULL, 0), 0);
+    CHECK_EQ(kill_child(next), SIGKILL);
+    CHECK_RESULT(brood_lock_release(&ground->locks[0]), 0);
+}
+
 static void *thread_takes_first(void *arg)
 {
     take_first(arg);
@@ -355,6 +397,7 @@ int main(int argc, char **argv)
     static const struct test_case cases[] = {
         { .name = "seen_while_it_lasts", .run = seen_while_it_lasts },
         { .name = "the_killed_is_not_seen", .run = the_killed_is_not_seen, .deadline_s = 60 },
+        { .name = "the_next_of_its_id_is_not_seen", .run = the_next_of_its_id_is_not_seen },
         { .name = "a_crowd", .run = a_crowd },
         { .name = "every_noun", .run = every_noun },
         { .name = "refusals", .run = refusals, .no_init = true },

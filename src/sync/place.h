@@ -3,21 +3,28 @@
 #define SYNC_PLACE_H
 
 #include "error/log.h"
+#include "os/thread.h"
 
 #include <stdatomic.h>
 #include <stdint.h>
 
-#define PLACES 62 /* in a block of 4 KiB */
+#define PLACES 41 /* in a block of 4 KiB */
 
-/* Written by its thread alone, but for `tid`, which is taken by CAS. `object` is written last when a wait begins, and
- * first when it ends. */
+/* Written by its thread alone, but for `thread`, which is taken by CAS. `object` is written last when a wait begins,
+ * and first when it ends. */
 struct wait_place {
-    _Atomic uint32_t tid; /* 0: nobody's */
+    struct robust_word thread; /* held by it to its end, when the kernel marks it: its id may soon be another's */
     _Atomic int32_t pid;
     _Atomic(const void *) object; /* NULL: it waits for nothing */
     _Atomic int64_t since;        /* os/clock.h */
     char process[LOG_NAME];
 };
+
+/* The id of the thread that has it; 0: nobody has. */
+static inline uint32_t place_thread(const struct wait_place *place)
+{
+    return atomic_load(&place->thread.word) & FUTEX_TID_MASK;
+}
 
 /* The first block is the region's; others are added at the end, by CAS, and stay. */
 struct wait_places {

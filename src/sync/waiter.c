@@ -1,8 +1,9 @@
 /* sync/waiter.c: brood/waiter.h: places where threads say what they wait for.
  *
- * A thread has one place, from its first wait to its end. A place is taken by CAS of its thread id; that of a thread
- * that is gone is taken over when all are taken. What a place says is only looked at, never acted upon, so none of it
- * need be right: a killed owner leaves a place that whoever looks finds to be nobody's.
+ * A thread has one place, from its first wait to its end. A place is taken by CAS of its thread id, and the kernel
+ * marks it when the thread ends; where it does not, that of a thread that is gone is taken over when all are taken.
+ * What a place says is only looked at, never acted upon, so none of it need be right: a killed owner leaves a place
+ * that whoever looks finds to be nobody's.
  */
 #include "sync/waiter.h"
 
@@ -41,17 +42,25 @@ static struct wait_places *next_of(_Atomic(void *) *link)
     return atomic_load(link);
 }
 
-/* Whose a place must be for this thread to take it. OURS: an earlier thread's of the same id. */
+/* Whose a place must be for this thread to take it. OURS: an earlier thread's of the same id, that was not marked. */
 enum want { OURS, FREE, GONE };
 
-static struct wait_place *find_place(uint32_t tid, enum want want)
+static struct wait_place *find_place(struct thread *self, enum want want)
 {
     for (struct wait_places *block = first_block(); block; block = next_of(&block->more))
         for (int i = 0; i < PLACES; i++) {
-            uint32_t owner = atomic_load(&block->place[i].tid);
-            bool wanted = want == OURS ? owner == tid : want == FREE ? owner == 0 : thread_is_gone(owner);
-            if (wanted && atomic_compare_exchange_strong(&block->place[i].tid, &owner, tid))
+            struct robust_word *word = &block->place[i].thread;
+            uint32_t seen = atomic_load(&word->word), owner = seen & FUTEX_TID_MASK;
+            bool wanted = want == OURS ? owner == self->id : want == FREE ? owner == 0 : thread_is_gone(owner);
+            if (!wanted)
+                continue;
+            thread_expects(self, &word->word);
+            if (atomic_compare_exchange_strong(&word->word, &seen, self->id)) {
+                thread_enlist(self, word);
+                thread_expects(self, NULL);
                 return &block->place[i];
+            }
+            thread_expects(self, NULL);
         }
     return NULL;
 }
@@ -76,8 +85,9 @@ static struct wait_place *place_of(struct thread *self)
     struct wait_place *place = self->waiter;
     if (place)
         return place;
-    while (!(place = find_place(self->id, OURS)) && !(place = find_place(self->id, FREE)) &&
-           !(place = find_place(self->id, GONE)))
+    bool told = atomic_load_explicit(&thread_deaths_are_told, memory_order_relaxed);
+    while (!(place = told ? NULL : find_place(self, OURS)) && !(place = find_place(self, FREE)) &&
+           !(place = told ? NULL : find_place(self, GONE)))
         if (!add_block())
             return NULL;
     atomic_store(&place->object, NULL);
@@ -92,9 +102,10 @@ static struct wait_place *place_of(struct thread *self)
 /* What a place says, if its thread waits and lives. */
 static bool look_at(const struct wait_place *place, brood_waiter *waiter)
 {
-    uint32_t tid = atomic_load(&place->tid);
+    uint32_t tid = place_thread(place);
     const void *object = atomic_load(&place->object);
-    if (tid == 0 || !object || thread_is_gone(tid))
+    bool told = atomic_load_explicit(&thread_deaths_are_told, memory_order_relaxed);
+    if (tid == 0 || !object || (!told && thread_is_gone(tid)))
         return false;
     const struct noun_kind *kind = noun_kind_of(object);
     int64_t waited = clock_lately() - atomic_load(&place->since);
@@ -119,7 +130,7 @@ static bool find_waiter(int tid, brood_waiter *waiter)
 {
     for (struct wait_places *block = first_block(); block; block = next_of(&block->more))
         for (int i = 0; i < PLACES; i++)
-            if ((int)atomic_load(&block->place[i].tid) == tid)
+            if ((int)place_thread(&block->place[i]) == tid)
                 return look_at(&block->place[i], waiter);
     return false;
 }
