@@ -20,6 +20,7 @@
 enum {
     STEP_MS = 20000, /* one instruction, a system call that works included, on a busy machine */
     QUIET_MS = 2,    /* no stop for so long: look whether it sleeps */
+    WOKEN_MS = 5000, /* from its wake to its next stop: far less than a survivor waits meanwhile */
     SHORT_WAY = 6,   /* so few steps are cheaper than a breakpoint */
 };
 
@@ -278,7 +279,7 @@ step_stop step_to_image(step_tracee *child, uintptr_t at, int timeout_ms)
 /* As step_run, but a sleep is ended by `wake`, once, and then by itself. */
 static step_stop run_on(step_tracee *tracee, bool single, step_wake *wake, void *context, bool *woken)
 {
-    long long deadline = now_ms() + STEP_MS;
+    long long deadline = now_ms() + WOKEN_MS;
     for (;;) {
         step_stop stop = step_run(tracee, single, STEP_MS);
         if (stop != STEP_BLOCKED)
