@@ -171,7 +171,9 @@ static struct crowd *crowd_create(int parties)
 static void crowd_destroy(struct crowd *crowd)
 {
     pthread_mutex_destroy(&crowd->mutex);
+    pthread_rwlock_destroy(&crowd->system_rwlock);
     brood_lock_fini(&crowd->lock);
+    brood_rwlock_fini(&crowd->rwlock);
     brood_queue_destroy(crowd->queue);
     brood_free(crowd->block);
 }

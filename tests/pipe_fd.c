@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static const brood_start methods[] = { BROOD_FORK, BROOD_SPAWN, BROOD_FORKSERVER };
@@ -238,7 +239,7 @@ static void many_pipes(void)
 
 static void too_many_pipes(void)
 {
-    enum { PIPES = 201 };
+    enum { PIPES = 202 };
     brood_connection *ends[PIPES][2], *more[2];
     int fd = numbered(1);
     for (int i = 0; i < PIPES; i++) {
@@ -255,6 +256,66 @@ static void too_many_pipes(void)
         if (i != 7 && i != 150)
             close_both(ends[i]);
     }
+}
+
+/* Somebody has read all from brood's sockets, as only a program can that plays with numbers which are not its own. */
+static void read_by_others(void)
+{
+    brood_connection *ends[2];
+    char byte;
+    make(ends);
+    send_number(ends[0], 1);
+    CHECK_RESULT(brood_connection_send(ends[0], "two", 3, 0), 0);
+    for (int fd = 3; fd < 1024; fd++) {
+        int type = 0;
+        socklen_t size = sizeof type;
+        if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0 || type != SOCK_SEQPACKET)
+            continue;
+        while (recv(fd, &byte, sizeof byte, MSG_DONTWAIT) > 0)
+            continue;
+    }
+    CHECK_RESULT(brood_connection_recv_fd(ends[1], 0), -EIO);
+    CHECK_RESULT(brood_connection_send_fd(ends[0], 0, 0), -EBADF);
+    CHECK_RESULT(brood_connection_send_fd(ends[1], 0, 0), -EBADF);
+    CHECK_RESULT(brood_connection_recv(ends[1], &byte, 1, NULL, 0), -EMSGSIZE);
+    close_both(ends);
+}
+
+/* So many numbers are free when the family begins: 0: it cannot; 1: it can, and descriptors go along; 2: all but those;
+ * 3: something is wrong. */
+static int begin_with(void *arg)
+{
+    const int *free_numbers = arg;
+    int taken[64], count = 0;
+    struct rlimit limit, few;
+    brood_connection *ends[2];
+    NEED(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    few = limit;
+    few.rlim_cur = 64;
+    NEED(setrlimit(RLIMIT_NOFILE, &few) == 0);
+    while (count < 64 && (taken[count] = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0)
+        count++;
+    for (int i = 0; i < *free_numbers && count > 0; i++)
+        close(taken[--count]);
+    if (brood_init(&(brood_init_options){ .limit = 4 << 20 }) < 0)
+        return 0;
+    NEED(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    NEED(brood_pipe_create(ends, NULL) == 0);
+    int sent = brood_connection_send_fd(ends[0], 0, 0), got = brood_connection_recv_fd(ends[1], 0);
+    close_both(ends);
+    return sent == 0 && got > 2 ? 1 : sent == -ENOTSUP && got == -ETIMEDOUT ? 2 : 3;
+}
+
+/* The founder has no numbers free for them: all else works. */
+static void founder_without_sockets(void)
+{
+    int seen[4] = { 0 };
+    for (int i = 0; i < 10; i++) {
+        int status = wait_child(fork_child(begin_with, &i));
+        NEED(WIFEXITED(status) && WEXITSTATUS(status) < 4);
+        seen[WEXITSTATUS(status)]++;
+    }
+    CHECK(seen[0] > 0 && seen[1] > 0 && seen[2] > 0 && seen[3] == 0);
 }
 
 /* ---- between processes ---- */
@@ -458,6 +519,8 @@ int main(int argc, char **argv)
         { .name = "full", .run = full },
         { .name = "many_pipes", .run = many_pipes },
         { .name = "too_many_pipes", .run = too_many_pipes },
+        { .name = "read_by_others", .run = read_by_others },
+        { .name = "founder_without_sockets", .run = founder_without_sockets, .no_init = true },
         { .name = "to_children", .run = to_children },
         { .name = "to_one_without_any", .run = to_one_without_any },
         { .name = "to_one_who_closed_all", .run = to_one_who_closed_all },

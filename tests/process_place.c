@@ -276,7 +276,7 @@ static int run_copy(const char *path)
         char marker[128];
         int fd = open("/dev/null", O_RDWR);
         NEED(fd >= 0 && setgroups(0, NULL) == 0 && setgid(65534) == 0 && setuid(65534) == 0);
-        snprintf(marker, sizeof marker, "%d:1:%d:%d:0:%d", fd, fd, fd, getpid());
+        snprintf(marker, sizeof marker, "%d:1:%d:0:%d", fd, fd, getpid());
         setenv("BROOD_CHILD", marker, 1);
         harness_exec(path, "copy");
         _exit(97);

@@ -99,12 +99,14 @@ BROOD_API int brood_connection_recv(brood_connection *end, void *buffer, size_t 
  * there is no room for it: it stays. */
 BROOD_API int brood_connection_recv_block(brood_connection *end, brood_block *message, int timeout_ms);
 
-/* Sends a copy of a descriptor, as multiprocessing.reduction.send_handle does; yours stays open. Unix sockets only.
+/* Sends a copy of a descriptor, as multiprocessing.reduction.send_handle does; yours stays open. Over Unix sockets, and
+ * over pipes (brood/pipe.h).
  * EBADF: it is none.  EOPNOTSUPP: over TCP or TLS.  ETOOMANYREFS: too many are on their way.  ETIMEDOUT, EPIPE. */
 BROOD_API int brood_connection_send_fd(brood_connection *end, int fd, int timeout_ms);
 
 /* Receives a descriptor: the result, from 3 on, close-on-exec and yours to close. EPROTO: a message is next, which
- * stays.  EMFILE: no descriptor is free: what was sent is lost.  EOPNOTSUPP, ETIMEDOUT, EPIPE. */
+ * stays.  EMFILE: no descriptor is free: what was sent is lost (of a pipe, it stays).
+ * EOPNOTSUPP, ETIMEDOUT, EPIPE. */
 BROOD_API int brood_connection_recv_fd(brood_connection *end, int timeout_ms);
 
 /* Waits until there is something to receive: a message, or its beginning, a descriptor, or the end of the line.

@@ -21,11 +21,12 @@
  * - A descriptor (brood_connection_send_fd) is a message like any other: it has its place in the order, and whoever
  *   receives it, and nobody else, gets a copy, however and whenever that process was started. It counts as 8 bytes, and
  *   both calls need three free numbers for a moment. Killed, they have sent or received it, or not. A send also waits
- *   while more are on their way than sockets hold (some 250). ETOOMANYREFS: they are too many for the user
- *   (RLIMIT_NOFILE in number), or 200 pipes of the family carry some. EMFILE, ENFILE: it has not been sent, or stays to
- *   be received. EBADF: it is none; or brood's own descriptor for this was closed in this process: what is next stays.
- *   ENOTSUP: the family's first process got no sockets. What a killed sender left behind stays open until the next one
- *   comes out of that end, or the pipe is gone.
+ *   while more are on their way than sockets hold (some 550, by net.core.wmem_max). ETOOMANYREFS: they are too many for
+ *   the user (RLIMIT_NOFILE in number), or 200 ends in the family have sent some. EMFILE, ENFILE: it has not been sent,
+ *   or stays to be received. EBADF: it is none; or brood's own descriptor for this was closed in this process, or read
+ *   from: what is next stays. EIO: the one that was next is lost by such a read; the next call finds what is behind it.
+ *   ENOTSUP: the family's first process got no sockets. What one that was killed left behind stays open until the next
+ *   descriptor comes out of that end, or the pipe is gone.
  *
  * Closing: who has an end closes it, once. Whoever made the pipe closes both ends, one that it has only handed on too:
  * as soon as another has it (brood_pipe_give), or when all have long closed it; that takes nothing from them. If nobody

@@ -2,6 +2,7 @@
 #include "exchange/parcel.h"
 
 #include "error/error.h"
+#include "os/clock.h"
 #include "os/post.h"
 #include "process/postbox.h"
 
@@ -34,6 +35,8 @@ static int refuse(int failed, const char *call)
 {
     if (failed == -ETOOMANYREFS)
         return error_set(ETOOMANYREFS, "%s: too many descriptors are on their way, or too many queues have some", call);
+    if (failed == -ENOENT)
+        return error_set(EBADF, "%s: somebody has read from brood's descriptor for that", call);
     return error_set(-failed, "%s: the sockets for descriptors: %s", call, strerror(-failed));
 }
 
@@ -64,19 +67,32 @@ static int skip_to(const int ends[2], uint64_t number, struct label *label)
     return failed < 0 ? failed : 0;
 }
 
-static int send_to(const int ends[2], struct queue *queue, const struct label *label, int fd)
+/* Where there is no room, what lies first may be what the dead have left: of messages that have been got, or of this
+ * one's number, which nobody has committed. */
+static int make_place(const int ends[2], struct queue *queue, uint64_t number)
 {
-    int failed = post_offer(ends[SENDING], label, sizeof *label, &fd, 1);
     struct label first;
-    if (failed == -EAGAIN && skip_to(ends, side_look(&queue->gets).count, &first) >= 0)
-        failed = post_offer(ends[SENDING], label, sizeof *label, &fd, 1);
+    int failed;
+    while ((failed = skip_to(ends, side_look(&queue->gets).count, &first)) == 0 && first.number >= number)
+        if ((failed = post_drop(ends[RECEIVING])) < 0)
+            break;
     return failed;
 }
 
-int parcel_send(struct thread *self, struct queue *queue, uint64_t number, int fd, uint64_t *parcel, const char *call)
+static int send_to(const int ends[2], struct queue *queue, const struct label *label, int fd)
+{
+    int failed = post_offer(ends[SENDING], label, sizeof *label, &fd, 1);
+    if (failed != -EAGAIN)
+        return failed;
+    make_place(ends, queue, label->number);
+    return post_offer(ends[SENDING], label, sizeof *label, &fd, 1);
+}
+
+int parcel_send(struct thread *self, struct queue *queue, uint64_t number, int fd, uint64_t *parcel, int64_t deadline,
+                const char *call)
 {
     int ends[2];
-    int failed = postbox_open(self, call);
+    int failed = postbox_open(self, deadline, call);
     if (failed < 0)
         return failed;
     failed = queue->parcels ? postbox_find(queue->parcels, ends) : make_pair(queue, ends);
@@ -110,10 +126,11 @@ static int find(const int ends[2], uint64_t number, uint64_t parcel)
     return failed < 0 ? failed : count == 1 ? fd : -EIO;
 }
 
-int parcel_take(struct thread *self, struct queue *queue, uint64_t number, uint64_t parcel, const char *call)
+int parcel_take(struct thread *self, struct queue *queue, uint64_t number, uint64_t parcel, int64_t deadline,
+                const char *call)
 {
     int ends[2];
-    int found = postbox_open(self, call);
+    int found = postbox_open(self, deadline, call);
     if (found < 0)
         return found;
     found = postbox_find(queue->parcels, ends);
@@ -122,18 +139,19 @@ int parcel_take(struct thread *self, struct queue *queue, uint64_t number, uint6
         close_pair(ends);
     }
     postbox_shut(self);
-    if (found >= 0)
-        return found;
+    if (found == -ENOENT || found == -EIO)
+        return error_set(EIO, "%s: somebody has taken the descriptor that is next out of brood's sockets", call);
     if (found == -EMFILE || found == -ENFILE)
         return error_set(-found, "%s: no descriptor is free for the one that is next: %s", call, strerror(-found));
-    return error_set(EIO, "%s: the descriptor that is next is not there any more: %s", call, strerror(-found));
+    return found < 0 ? refuse(found, call) : found;
 }
 
+/* Takes away what is of messages before that one. What cannot be reached just now goes with the next one. */
 static void clear(struct thread *self, struct queue *queue, uint64_t before)
 {
     int ends[2];
     struct label label;
-    if (postbox_descriptor() < 0 || postbox_open(self, "") < 0)
+    if (postbox_descriptor() < 0 || postbox_open(self, LATCH_TRY, "") < 0)
         return;
     if (postbox_find(queue->parcels, ends) == 0) {
         skip_to(ends, before, &label);

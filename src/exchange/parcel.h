@@ -12,13 +12,16 @@
 #include "exchange/queue.h"
 
 /* By a putter, its side's latch in the list: a copy of the descriptor, for the message of that number, that is about to
- * be committed. *parcel: what the message is to say. 0; -EAGAIN: so many are on their way that no more can be; or, with
- * a sentence: -EBADF, -ENOTSUP, -ETOOMANYREFS, -EMFILE, -ENFILE. */
-int parcel_send(struct thread *self, struct queue *queue, uint64_t number, int fd, uint64_t *parcel, const char *call);
+ * be committed. *parcel: what the message is to say. 0; -EAGAIN: so many are on their way that no more can be;
+ * -ETIMEDOUT: others were in the way; or, with a sentence: -EBADF, -ENOTSUP, -ETOOMANYREFS, -EMFILE, -ENFILE. */
+int parcel_send(struct thread *self, struct queue *queue, uint64_t number, int fd, uint64_t *parcel, int64_t deadline,
+                const char *call);
 
 /* By a getter, its side's latch in the list: a copy of the descriptor that came with that message, close-on-exec and
- * from 3 on. It stays where it is. Or, with a sentence: -EBADF, -EMFILE, -ENFILE; -EIO: it is not there. */
-int parcel_take(struct thread *self, struct queue *queue, uint64_t number, uint64_t parcel, const char *call);
+ * from 3 on. It stays where it is. -ETIMEDOUT: others were in the way; or, with a sentence: -EBADF, -EMFILE, -ENFILE;
+ * -EIO: somebody has taken it out, and it will never be there. */
+int parcel_take(struct thread *self, struct queue *queue, uint64_t number, uint64_t parcel, int64_t deadline,
+                const char *call);
 
 /* By the same, once it has the message. */
 void parcel_done(struct thread *self, struct queue *queue, uint64_t number);

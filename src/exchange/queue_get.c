@@ -205,14 +205,14 @@ static int get_to_loan(struct thread *self, struct get *get, struct place *place
 }
 
 /* A copy first, then the message, then the original goes: so nothing is lost but with the getter. */
-static int get_descriptor(struct thread *self, struct get *get, struct place *place, uint64_t head)
+static int get_descriptor(struct thread *self, struct get *get, struct place *place, uint64_t head, int64_t deadline)
 {
     struct queue *queue = get->queue;
     struct side *gets = &queue->gets;
     const struct record *record = (const struct record *)(const void *)place->at;
     uint64_t number = place->count;
     latch_hold(self, &gets->latch);
-    get->fd = parcel_take(self, queue, number, record->parcel, get->call);
+    get->fd = parcel_take(self, queue, number, record->parcel, deadline, get->call);
     latch_unhold(self, &gets->latch);
     if (get->fd < 0 && get->fd != -EIO)
         return get->fd;
@@ -241,7 +241,7 @@ static int get_from_line(struct thread *self, struct get *get, int64_t deadline)
         if (((head & RECORD_KIND) == RECORD_DESCRIPTOR) != (get->way == GET_DESCRIPTOR))
             result = -EPROTO;
         else if (get->way == GET_DESCRIPTOR)
-            result = get_descriptor(self, get, &place, head);
+            result = get_descriptor(self, get, &place, head, deadline);
         else if (!fits(get, get->length))
             result = -EMSGSIZE;
         else if (get->way == GET_COPY && (head & RECORD_KIND) == RECORD_INLINE)
@@ -398,12 +398,11 @@ static int explain(const struct get *get, int failed, const char *call, int time
     bool naps = false;
     struct queue *queue = get->queue;
     noun_describe(&queue_kind, queue, text);
+    if (get->way == GET_DESCRIPTOR && failed != -EPROTO && failed != -ETIMEDOUT && failed != -EPIPE &&
+        failed != -EOWNERDEAD)
+        return failed; /* it has its sentence */
     switch (failed) {
     case -ENOLCK:
-    case -EBADF:
-    case -EMFILE:
-    case -ENFILE:
-    case -EIO:
         return failed; /* it has its sentence */
     case -EPROTO:
         return error_set(EPROTO, "%s: %s is next in %s", call,

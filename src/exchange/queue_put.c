@@ -302,7 +302,7 @@ static int put_block(struct thread *self, struct queue *queue, struct loan *loan
 }
 
 /* It is sent before the message is committed, and so nothing can fail in between. */
-static int put_descriptor(struct thread *self, const struct put *put)
+static int put_descriptor(struct thread *self, const struct put *put, int64_t deadline)
 {
     struct queue *queue = put->queue;
     struct writer writer = { .place = side_place(&queue->puts) };
@@ -313,7 +313,7 @@ static int put_descriptor(struct thread *self, const struct put *put)
     if (!record)
         return -ENOMEM;
     latch_hold(self, &queue->puts.latch);
-    int failed = parcel_send(self, queue, writer.place.count, put->fd, &record->parcel, put->call);
+    int failed = parcel_send(self, queue, writer.place.count, put->fd, &record->parcel, deadline, put->call);
     latch_unhold(self, &queue->puts.latch);
     if (failed < 0)
         return failed;
@@ -340,7 +340,9 @@ static inline int put_try(struct thread *self, struct put *put, int64_t deadline
         return put_loan(self, queue, put->loan, true, deadline);
     if (side_take(self, queue, &queue->puts, deadline) < 0)
         return -ETIMEDOUT;
-    int failed = queue_is_closed(queue) ? -EPIPE : put->call ? put_descriptor(self, put) : put_messages(self, put);
+    int failed = queue_is_closed(queue) ? -EPIPE
+                 : put->call            ? put_descriptor(self, put, deadline)
+                                        : put_messages(self, put);
     side_drop(self, &queue->puts);
     return failed;
 }
@@ -424,8 +426,9 @@ static int explain(struct queue *queue, const struct put *put, int failed, const
     if (put->call && failed != -ETIMEDOUT && failed != -EPIPE && failed != -EOWNERDEAD)
         return failed; /* it has its sentence */
     if (put->call && failed == -ETIMEDOUT && puts_ready(queue, put->size))
-        return error_set(ETIMEDOUT, "%s: too many descriptors are on their way in %s still, after %d ms", call, text,
-                         timeout_ms);
+        return error_set(ETIMEDOUT,
+                         "%s: too many descriptors are on their way in %s still, or others kept them, after %d ms",
+                         call, text, timeout_ms);
     if (failed == -ETIMEDOUT && puts_ready(queue, put->size))
         return error_set(ETIMEDOUT, "%s: others were in the middle of a put into %s for all of %d ms", call, text,
                          timeout_ms);

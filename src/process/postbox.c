@@ -14,9 +14,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#define OWN_END 0      /* the id of the box's own sending end */
-#define PAIRS_MOST 200 /* far below what the sockets hold, so that there is always room to turn one over */
-#define SWEEP_EACH 2   /* looked at as one is put in: so the living are at least half of all */
+#define OWN_END 0 /* the id of the box's own sending end */
+#define SLIPS_MOST \
+    201 /* with its own; far below what the sockets hold, so that there is always room to turn one over */
+#define PATIENCE INT64_C(20000000) /* ns */
+#define SWEEP_EACH 2               /* looked at as one is put in: so the living are at least half of all */
 
 static int box_fd = -1;
 
@@ -63,15 +65,15 @@ void postbox_moved(int fd)
 
 /* ---- what lies in it ---- */
 
-int postbox_open(struct thread *self, const char *call)
+int postbox_open(struct thread *self, int64_t deadline, const char *call)
 {
     if (box()->failed < 0)
         return error_set(ENOTSUP, "%s: the family's first process got no sockets for that: %s", call,
                          strerror(-box()->failed));
     if (postbox_descriptor() < 0)
         return error_set(EBADF, "%s: the program, or who started it, closed brood's descriptor for that", call);
-    latch_take(self, &box()->latch, CLOCK_NEVER);
-    return 0;
+    int64_t patience = clock_now() + PATIENCE;
+    return latch_take(self, &box()->latch, patience > deadline ? patience : deadline) < 0 ? -ETIMEDOUT : 0;
 }
 
 void postbox_shut(struct thread *self)
@@ -105,7 +107,7 @@ static int place_of(uint64_t id, int *count)
             return *count;
         ++*count;
     }
-    return failed == -EAGAIN ? -ENOENT : failed;
+    return failed == -EAGAIN || failed == -EPIPE ? -ENOENT : failed; /* EPIPE: not even the sending end is there */
 }
 
 int postbox_find(uint64_t id, int ends[2])
@@ -157,11 +159,11 @@ int postbox_put(const struct slip *slip, const int ends[2], bool (*lives)(const 
     for (int i = 0; i < SWEEP_EACH && turn_over(own, lives) == 0; i++)
         continue;
     place_of(slip->id, &count);
-    for (int i = count; count >= PAIRS_MOST && i > 0 && turn_over(own, lives) == 0; i--)
+    for (int i = count; count >= SLIPS_MOST && i > 0 && turn_over(own, lives) == 0; i--)
         continue;
-    if (count >= PAIRS_MOST)
+    if (count >= SLIPS_MOST)
         place_of(slip->id, &count);
-    int failed = count < PAIRS_MOST ? post_offer(own, slip, sizeof *slip, ends, 2) : -ETOOMANYREFS;
+    int failed = count < SLIPS_MOST ? post_offer(own, slip, sizeof *slip, ends, 2) : -ETOOMANYREFS;
     close(own);
     return failed == -EAGAIN ? -ETOOMANYREFS : failed;
 }

@@ -46,19 +46,20 @@ void postbox_moved(int fd);
 
 /* ---- between open and shut, whose latch is the thread's pending word: what it held before is in its list ---- */
 
-/* 0; -EBADF, with a sentence: this process has no box, since somebody closed its descriptor; ENOTSUP, with a
- * sentence: nobody has. */
-int postbox_open(struct thread *self, const char *call);
+/* 0; -ETIMEDOUT, without a sentence: others were in the way to the deadline, and 20 ms at least.  -EBADF, with one:
+ * this process has no box, since somebody closed its descriptor.  -ENOTSUP, with one: nobody has. */
+int postbox_open(struct thread *self, int64_t deadline, const char *call);
 void postbox_shut(struct thread *self);
 
 /* Never the same in a family. */
 uint64_t postbox_number(void);
 
-/* Copies of a pair's ends, close-on-exec, to be closed. 0; -ENOENT: there is none of that id; -EMFILE, -ENFILE. */
+/* Copies of a pair's ends, close-on-exec, to be closed. 0; -ENOENT: there is none of that id (somebody has taken it
+ * out); -EMFILE, -ENFILE. */
 int postbox_find(uint64_t id, int ends[2]);
 
 /* Copies of a pair's ends go into it. `lives`: whether what a slip says is so still. 0; -ETOOMANYREFS: 200 are there;
- * -EMFILE, -ENFILE. */
+ * -EMFILE, -ENFILE; -ENOENT: somebody has taken the sending end out. */
 int postbox_put(const struct slip *slip, const int ends[2], bool (*lives)(const struct slip *slip));
 
 #endif

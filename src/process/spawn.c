@@ -1,10 +1,10 @@
 /* process/spawn.c
  *
- * A spawned child is told by a marker in its environment: the region's descriptor, its slot, the descriptors of the
- * program and of the post box, and its own pid, which it writes there itself before it executes the program. The marker
- * counts only for that pid, only where the slot names it too, and never in a program that gained privileges; it is
- * removed at once. A child whose marker counts but whose region cannot be joined must not go on as a program of its
- * own: it would start children of its own in turn, for ever.
+ * A spawned child is told by a marker in its environment: the region's descriptor, its slot, the program's descriptor,
+ * and its own pid, which it writes there itself before it executes the program. The marker counts only for that pid,
+ * only where the slot names it too, and never in a program that gained privileges; it is removed at once. A child whose
+ * marker counts but whose region cannot be joined must not go on as a program of its own: it would start children of
+ * its own in turn, for ever.
  */
 #include "process/spawn.h"
 
@@ -76,7 +76,7 @@ static bool is_privileged(void)
 
 pid_t spawn_start(slot_id id, const struct child_bond *bond, int *outcome)
 {
-    const struct ticket *ticket = slot_of(id)->ticket;
+    struct ticket *ticket = slot_of(id)->ticket;
     int memory = region_descriptor(), program = program_fd(), post = postbox_descriptor();
     *outcome = 0;
     if (memory < 0)
@@ -86,12 +86,12 @@ pid_t spawn_start(slot_id id, const struct child_bond *bond, int *outcome)
     if (is_privileged())
         return error_set(EPERM, "a program that runs with another user's privileges can spawn no process: it would not "
                                 "be believed to be its parent");
+    ticket->post = post;
     char marker[MARKER_SIZE];
     char **environment = with_marker(ticket->setup.environment ? ticket->setup.environment : environ, marker);
     if (!environment)
         return error_set(ENOMEM, "no memory for the environment of a spawned child");
-    int length =
-        snprintf(marker, sizeof marker - 11, MARKER "=%d:%llx:%d:%d:0:", memory, (unsigned long long)id, program, post);
+    int length = snprintf(marker, sizeof marker - 11, MARKER "=%d:%llx:%d:0:", memory, (unsigned long long)id, program);
     struct child_program plan = {
         .program = program,
         .arguments = command_given ? command_given : program_arguments(),
@@ -112,48 +112,35 @@ pid_t spawn_start(slot_id id, const struct child_bond *bond, int *outcome)
     return pid;
 }
 
-/* What a marker says. */
-struct marker {
-    int memory, program, post; /* descriptors; post: negative for none */
-    unsigned long long id;
-    int tries;
-};
-
 /* The address that the region has in the family is taken in this process: the next address space may be luckier. */
-static void try_again(const struct marker *given)
+static void try_again(int memory, slot_id id, int program, int tries)
 {
-    char text[MARKER_SIZE];
-    snprintf(text, sizeof text, "%d:%llx:%d:%d:%d:%d", given->memory, given->id, given->program, given->post,
-             given->tries + 1, getpid());
-    if (given->tries + 1 >= MARKER_TRIES || setenv(MARKER, text, 1) < 0)
+    char marker[MARKER_SIZE];
+    snprintf(marker, sizeof marker, "%d:%llx:%d:%d:%d", memory, (unsigned long long)id, program, tries + 1, getpid());
+    if (tries + 1 >= MARKER_TRIES || setenv(MARKER, marker, 1) < 0)
         return;
-    const int keep[] = { given->memory, given->program, given->post };
-    for (int i = 0; i < 3; i++)
-        if (keep[i] >= 0)
-            fcntl(keep[i], F_SETFD, 0);
-    fexecve(given->program, program_arguments(), environ);
+    fcntl(memory, F_SETFD, 0);
+    fcntl(program, F_SETFD, 0);
+    fexecve(program, program_arguments(), environ);
     unsetenv(MARKER);
 }
 
 int spawn_join(slot_id *own)
 {
-    const char *text = getenv(MARKER);
-    struct marker given;
-    int pid;
-    bool ours = text && !getauxval(AT_SECURE) &&
-                sscanf(text, "%d:%llx:%d:%d:%d:%d", &given.memory, &given.id, &given.program, &given.post, &given.tries,
-                       &pid) == 6 &&
-                pid == getpid();
-    if (text)
+    const char *marker = getenv(MARKER);
+    int memory, program, tries, pid;
+    unsigned long long id;
+    bool ours = marker && !getauxval(AT_SECURE) &&
+                sscanf(marker, "%d:%llx:%d:%d:%d", &memory, &id, &program, &tries, &pid) == 5 && pid == getpid();
+    if (marker)
         unsetenv(MARKER);
     if (!ours)
         return 0;
-    int joined = region_join(given.memory);
+    int joined = region_join(memory);
     if (joined == -EAGAIN)
-        try_again(&given);
+        try_again(memory, id, program, tries);
     if (joined < 0)
         return joined;
-    slot_id id = given.id;
     struct slot *slot = slot_of(id);
     if ((uint32_t)id >= region->table->count || atomic_load(&slot->claim) >> 32 != id >> 32 ||
         atomic_load(&slot->pid) != getpid()) {
@@ -163,11 +150,11 @@ int spawn_join(slot_id *own)
     /* Once more: an exec that changes capabilities drops it. */
     child_follow(&(struct child_bond){ .tie = slot->ticket->tie & CHILD_TO_THREAD,
                                        .parent = (pid_t)(uint32_t)atomic_load(&slot->claim) });
-    fcntl(given.memory, F_SETFD, FD_CLOEXEC);
-    program_adopt(given.program);
-    postbox_join(given.post);
+    fcntl(memory, F_SETFD, FD_CLOEXEC);
+    program_adopt(program);
+    postbox_join(slot->ticket->post);
     atomic_store(&spin_cpus, region->cpus);
-    table_begin(id);
-    *own = id;
+    table_begin((slot_id)id);
+    *own = (slot_id)id;
     return 1;
 }

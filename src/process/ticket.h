@@ -24,6 +24,7 @@ struct ticket {
     enum child_tie tie;
     int line; /* the child's end of the pipe that ties it, as the starter has it, or -1; open across exec(2) */
     struct shm_identity line_file;
+    int post; /* of a spawned child: the post box' descriptor, or -1; open across exec(2) */
 };
 
 /* Writes the ticket into the slot's own place for it, so that it goes with the slot. `options` are checked. 0, or
