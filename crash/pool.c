@@ -317,9 +317,8 @@ static void call(void *context)
     }
     if (brood_heap_check() < 0 || brood_heap_stat(&after) < 0)
         point_fault(scene->point, POINT_TORN, "%s", brood_error());
-    else if (after.blocks < before.blocks || after.blocks > before.blocks + (scene->keeper || scene->nested ? 1 : 0))
-        /* What a dead keeper had prepared for a worker is freed when the family's table comes to its place again; a
-         * block that a task was handed is lost with it. */
+    else if (after.blocks < before.blocks || after.blocks > before.blocks + (scene->nested ? 1 : 0))
+        /* A block that a task was handed is lost with it. */
         point_fault(scene->point, POINT_LOST, "%zu blocks before the pool, %zu after it", before.blocks, after.blocks);
 }
 

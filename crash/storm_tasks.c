@@ -205,12 +205,11 @@ static void close_account(const struct account *account, const brood_heap_stats 
                     keeper_kills);
     if (account->told != account->calls)
         point_fault(report, POINT_LOST, "%ld callbacks of %ld came", account->told, account->calls);
-    /* What a dead keeper had prepared for a worker is freed when the family's table comes to its place again. */
     if (brood_heap_check() < 0 || brood_heap_stat(&after) < 0)
         point_fault(report, POINT_TORN, "%s", brood_error());
-    else if (after.blocks < before->blocks || after.blocks > before->blocks + keeper_kills)
-        point_fault(report, POINT_LOST, "%zu blocks before the pool, %zu after it and %u killed keepers",
-                    before->blocks, after.blocks, keeper_kills);
+    else if (after.blocks != before->blocks)
+        point_fault(report, POINT_LOST, "%zu blocks before the pool, %zu after it, %u workers and %u keepers killed",
+                    before->blocks, after.blocks, kills, keeper_kills);
     if (account->before == 0 || kills == 0)
         point_fault(report, POINT_STUCK, "%lld tasks, %u kills: nothing was tried", account->before, kills);
     if (account->storm->verbose)

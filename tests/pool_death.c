@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -342,113 +341,6 @@ static void worker_killed_busy(void)
     }
 }
 
-/* A map that begins while a keeper dies has items of workers that are to die with it: they may cost it retries. */
-static void check_works_on(brood_pool *pool)
-{
-    struct item *items = new_items(50);
-    int results[50] = { 0 };
-    CHECK_RESULT(brood_pool_map(pool, run_item, items, sizeof *items, results, sizeof(int), 50,
-                                &(brood_task_options){ .retries = 5 }),
-                 0);
-    for (int i = 0; i < 50; i++)
-        CHECK_EQ(results[i], 2 * (i + 1));
-    brood_free(items);
-}
-
-static void keeper_killed_idle(void)
-{
-    for (int method = 0; method < 2; method++) {
-        brood_pool *pool = new_pool(2, method);
-        for (int round = 0; round < 5; round++) {
-            check_whole(pool);
-            int keeper = brood_pool_keeper(pool),
-                workers[] = { brood_pool_worker(pool, 0), brood_pool_worker(pool, 1) };
-            slay(keeper);
-            if (round % 2)
-                check_works_on(pool);
-            for (int i = 0; i < 2; i++)
-                CHECK(wait_gone(workers[i], 5000)); /* workers die with their keeper */
-            check_whole(pool);
-            CHECK(brood_pool_keeper(pool) != keeper);
-        }
-        end_pool(pool);
-        pool = new_pool(2, method);
-        CHECK(wait_until(all_back, pool, 5000));
-        slay(brood_pool_keeper(pool));
-        CHECK_RESULT(brood_pool_destroy(pool), 0); /* without its keeper, too */
-        CHECK_EQ(count_children(), 0);
-    }
-}
-
-/* A task that takes from its worker all that ties it to the keeper. */
-static int untie(const void *in, void *out)
-{
-    struct item *item = (struct item *)(uintptr_t)in;
-    prctl(PR_SET_PDEATHSIG, 0);
-    closefrom(3);
-    atomic_fetch_add(&item->runs, 1);
-    if (item->us > 0)
-        pass_us(item->us);
-    *(int *)out = getpid();
-    return 0;
-}
-
-static void keeper_killed_untied(void)
-{
-    enum { MANY = 40 };
-    for (int method = 0; method < 2; method++) {
-        brood_pool *pool = new_pool(2, method);
-        struct item *items = new_items(MANY);
-        int pids[MANY], workers[2];
-        for (int i = 0; i < MANY; i++)
-            items[i].us = 2000;
-        check_whole(pool);
-        CHECK_RESULT(brood_pool_map(pool, untie, items, sizeof *items, pids, sizeof *pids, MANY, NULL), 0);
-        for (int i = 0; i < 2; i++)
-            workers[i] = brood_pool_worker(pool, i);
-        slay(brood_pool_keeper(pool));
-        if (method == 0)
-            check_works_on(pool); /* a new keeper kills them; else they see it themselves */
-        for (int i = 0; i < 2; i++)
-            CHECK(wait_gone(workers[i], 5000));
-        check_whole(pool);
-        end_pool(pool);
-        brood_free(items);
-    }
-}
-
-struct untied {
-    brood_pool *pool;
-    struct item *item;
-    int failed; /* items */
-};
-
-static void *map_untied(void *arg)
-{
-    struct untied *untied = arg;
-    int pid = 0;
-    untied->failed = brood_pool_map(untied->pool, untie, untied->item, sizeof *untied->item, &pid, sizeof pid, 1, NULL);
-    return NULL;
-}
-
-/* At a long task: the new keeper does not wait for its end. */
-static void keeper_killed_untied_busy(void)
-{
-    brood_pool *pool = new_pool(1, 0);
-    struct item *item = new_items(1);
-    item->us = 60000000;
-    pthread_t thread;
-    struct untied untied = { pool, item, 0 };
-    NEED(pthread_create(&thread, NULL, map_untied, &untied) == 0);
-    CHECK(wait_word(&item->runs, 1, 5000));
-    int worker = brood_pool_worker(pool, 0);
-    slay(brood_pool_keeper(pool));
-    CHECK(wait_gone(worker, 5000));
-    pthread_join(thread, NULL);
-    CHECK_EQ(untied.failed, 1);
-    end_pool(pool);
-}
-
 static void keeper_killed_busy(void)
 {
     for (int round = 0; round < 8; round++) {
@@ -651,9 +543,6 @@ int main(int argc, char **argv)
         { .name = "tried_again", .run = tried_again, .deadline_s = 60 },
         { .name = "worker_killed_idle", .run = worker_killed_idle },
         { .name = "worker_killed_busy", .run = worker_killed_busy },
-        { .name = "keeper_killed_idle", .run = keeper_killed_idle },
-        { .name = "keeper_killed_untied", .run = keeper_killed_untied },
-        { .name = "keeper_killed_untied_busy", .run = keeper_killed_untied_busy },
         { .name = "keeper_killed_busy", .run = keeper_killed_busy },
         { .name = "all_killed", .run = all_killed },
         { .name = "storm_with_retries", .run = storm_with_retries, .deadline_s = 90 },

@@ -64,7 +64,7 @@ static brood_process *start_server(struct brood_manager *manager)
     sigaddset(&term, SIGTERM);
     pthread_sigmask(SIG_BLOCK, &term, &before);
     const brood_process_options options = { .name = name, .start = start };
-    brood_process *server = process_start(host_main, manager, 0, &options, HANDLE_INTERNAL);
+    brood_process *server = process_start(host_main, manager, 0, &options, HANDLE_INTERNAL, NULL);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return server;
 }

@@ -84,7 +84,7 @@ static void begin(struct brood_pool *pool)
 /* Whether the worker holds its slot's life word, and so lives. */
 static bool is_alive(const struct worker *worker, int32_t pid)
 {
-    return (atomic_load(&slot_of(worker->slot)->life.word) & FUTEX_TID_MASK) == (uint32_t)pid;
+    return (atomic_load(&slot_of(atomic_load(&worker->slot))->life.word) & FUTEX_TID_MASK) == (uint32_t)pid;
 }
 
 /* A worker that a task untied from its keeper has not died with it. No stranger that got its pid is meant: it still
@@ -119,19 +119,15 @@ static void be_judged(const struct worker *worker, brood_end *end)
 static void settle_orphan(struct worker *worker)
 {
     int32_t pid = atomic_load(&worker->pid);
-    int64_t end = clock_now() + KEEPER_SETTLE;
     if (pid)
         kill_orphan(worker, pid);
-    while (pid && !thread_is_gone((uint32_t)pid) && clock_now() < end)
-        nanosleep(&(struct timespec){ .tv_nsec = 500000 }, NULL);
-    heap_settle(); /* its reaper may have done so before it was gone */
+    pool_await_orphan(worker, clock_now() + KEEPER_SETTLE);
     brood_end lost = { .how = BROOD_LOST, .pid = pid };
     snprintf(lost.why, sizeof lost.why, "its worker and the pool's keeper died together");
     be_judged(worker, &lost);
     work_settle(worker, &lost);
     if (pid)
         trace_died(worker, &lost);
-    table_release(worker->slot);
     atomic_store(&worker->pid, 0);
 }
 
@@ -174,11 +170,11 @@ static int start_worker(struct keeper *keeper, uint32_t index)
         options.cpus = &cpu;
         options.cpu_count = 1;
     }
-    keeper->processes[index] = process_start(worker_main, worker, 0, &options, HANDLE_INTERNAL);
+    keeper->processes[index] = process_start(worker_main, worker, 0, &options, HANDLE_INTERNAL, &worker->slot);
     if (!keeper->processes[index] && cpu >= 0) { /* it may be just that which cannot be had */
         options.cpus = NULL;
         options.cpu_count = 0;
-        keeper->processes[index] = process_start(worker_main, worker, 0, &options, HANDLE_INTERNAL);
+        keeper->processes[index] = process_start(worker_main, worker, 0, &options, HANDLE_INTERNAL, &worker->slot);
     }
     if (!keeper->processes[index])
         return -errno;

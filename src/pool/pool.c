@@ -183,7 +183,7 @@ static brood_process *start_keeper(struct brood_pool *pool)
     pthread_sigmask(SIG_BLOCK, &term, &before);
     /* It survives as far as the start goes: it watches its creator by itself. */
     const brood_process_options options = { .name = name, .start = start, .survives = true };
-    brood_process *keeper = process_start(keeper_main, pool, 0, &options, HANDLE_INTERNAL);
+    brood_process *keeper = process_start(keeper_main, pool, 0, &options, HANDLE_INTERNAL, NULL);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return keeper;
 }
@@ -217,18 +217,23 @@ int pool_keep(struct brood_pool *pool)
     return failed;
 }
 
-/* The keeper is gone; its workers were killed with it, and this waits until they are gone too. */
+void pool_await_orphan(struct worker *worker, int64_t deadline)
+{
+    int32_t pid = atomic_load(&worker->pid);
+    while ((pid && !thread_is_gone((uint32_t)pid)) || !table_reclaim(atomic_load(&worker->slot))) {
+        if (clock_now() >= deadline)
+            break;
+        nanosleep(&(struct timespec){ .tv_nsec = 500000 }, NULL);
+    }
+    heap_settle(); /* it may have died after its keeper was reaped */
+}
+
+/* The keeper is gone; its workers were killed with it. */
 static void await_workers(struct brood_pool *pool)
 {
-    int64_t end = clock_now() + (int64_t)POOL_END_MS * 1000000;
-    for (uint32_t i = 0; i < pool->count; i++) {
-        int32_t pid = atomic_load(&pool_worker(pool, i)->pid);
-        while (pid && !thread_is_gone((uint32_t)pid) && clock_now() < end)
-            nanosleep(&(struct timespec){ .tv_nsec = 500000 }, NULL);
-        if (pid)
-            table_release(pool_worker(pool, i)->slot);
-    }
-    heap_settle(); /* they may have died after their keeper was reaped */
+    int64_t end = clock_deadline(POOL_END_MS);
+    for (uint32_t i = 0; i < pool->count; i++)
+        pool_await_orphan(pool_worker(pool, i), end);
 }
 
 static void discard(struct brood_pool *pool)

@@ -30,7 +30,8 @@
 struct worker {
     _Alignas(64) _Atomic int32_t pid; /* 0: there is none just now */
     uint32_t index;
-    slot_id slot;                /* its process': the keeper's to release, but if that dies its successor's */
+    _Atomic slot_id
+        slot; /* its process': the keeper's to release, but if that dies its successor's. Set before it starts */
     _Atomic(struct work *) look; /* the one it may touch: its memory stays while this names it */
     _Atomic(struct work *) work; /* the one it is in: set only when it was still offered after `look` was set */
     _Atomic uint64_t chunk;  /* the chunk, or the call's number, that it claims or has; named before it is claimed */
@@ -128,6 +129,9 @@ int worker_main(void *arg);
 /* Has the pool a keeper that lives or is starting? If not, starts one. 0 or -errno with a sentence; -ECANCELED,
  * without: the pool is being ended. In the creator. */
 int pool_keep(struct brood_pool *pool);
+
+/* A worker whose keeper is gone was killed with it: waits until it is gone too, and gives its slot back. */
+void pool_await_orphan(struct worker *worker, int64_t deadline);
 
 /* Whether a keeper is on duty whose death would be told. */
 bool pool_is_kept(const struct brood_pool *pool);

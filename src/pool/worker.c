@@ -551,12 +551,11 @@ int worker_main(void *arg)
     sigprocmask(SIG_SETMASK, &none, NULL);
     child_offer_to_oom_killer();
     atomic_store(&worker->served, false);
-    worker->slot = table_self("worker");
     pid_here = getpid();
     atomic_store(&worker->pid, pid_here);
     worker_here = worker;
     memset(&task_here, 0, sizeof task_here); /* this pool may be a task's, forked with it */
-    keeper_here = (pid_t)(uint32_t)atomic_load(&slot_of(worker->slot)->claim);
+    keeper_here = (pid_t)(uint32_t)atomic_load(&slot_of(atomic_load(&worker->slot))->claim);
     int failed = run_hook(pool, pool->begin, "begin");
     if (failed)
         return failed;

@@ -233,7 +233,7 @@ static void warn_of_threads(void)
 }
 
 static brood_process *start_process(brood_target *target, const void *arg, size_t size,
-                                    const brood_process_options *options, enum handle_kind kind)
+                                    const brood_process_options *options, enum handle_kind kind, _Atomic slot_id *place)
 {
     handles_reap_closed();
     brood_start method = options && options->start ? options->start : start_default();
@@ -260,6 +260,8 @@ static brood_process *start_process(brood_target *target, const void *arg, size_
         errno = failed;
         return NULL;
     }
+    if (place)
+        atomic_store(place, process->id);
     struct slot *slot = slot_of(process->id);
     int failed = ticket_write(slot, target, arg, size, method, options);
     bool answered = failed == 0 && slot->ticket->answered; /* the ticket goes with the slot when the child is reaped */
@@ -285,10 +287,10 @@ static brood_process *start_process(brood_target *target, const void *arg, size_
 }
 
 brood_process *process_start(brood_target *target, const void *arg, size_t size, const brood_process_options *options,
-                             enum handle_kind kind)
+                             enum handle_kind kind, _Atomic slot_id *place)
 {
     handles_enter();
-    brood_process *process = start_process(target, arg, size, options, kind);
+    brood_process *process = start_process(target, arg, size, options, kind, place);
     handles_leave();
     return process;
 }
@@ -304,7 +306,7 @@ brood_process *brood_process_start(brood_target *target, const void *arg, size_t
     }
     if (check(target, arg, size, options) < 0)
         return NULL;
-    return process_start(target, arg, size, options, HANDLE_CHILD);
+    return process_start(target, arg, size, options, HANDLE_CHILD, NULL);
 }
 
 void process_discard(brood_process *process)

@@ -182,7 +182,7 @@ static struct server *spawn_server(void)
     if (server)
         server->rights = rights_now();
     if (server && server->rights)
-        server->process = process_start(server_main, &ends[1], sizeof ends[1], &options, HANDLE_INTERNAL);
+        server->process = process_start(server_main, &ends[1], sizeof ends[1], &options, HANDLE_INTERNAL, NULL);
     else
         error_set(ENOMEM, "no memory for a fork server");
     failed = errno;

@@ -197,6 +197,16 @@ void table_release(slot_id id)
     atomic_store(&slot->claim, (uint64_t)generation_of(id) << 32);
 }
 
+bool table_reclaim(slot_id id)
+{
+    if (!slot_is(slot_of(id), id))
+        return true;
+    slot_id taken = slot_claim((uint32_t)id, true);
+    if (taken)
+        table_release(taken);
+    return taken != 0;
+}
+
 void table_sweep(void)
 {
     for (uint32_t i = 0; i < atomic_load(&region->table->top); i++) {

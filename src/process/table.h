@@ -101,6 +101,9 @@ slot_id table_claim(const char *name, slot_id starter);
 /* Gives it back, with its ticket. Nothing, if it is someone else's by now. */
 void table_release(slot_id id);
 
+/* The same for a slot that another has taken, who is gone. False: its process is not gone yet, or he is not. */
+bool table_reclaim(slot_id id);
+
 /* Gives back the slots, with their tickets, of processes that are gone and whose starters are gone too, so that nobody
  * else will before the table is full. It looks at every slot that was ever taken. */
 void table_sweep(void);
