@@ -1,15 +1,12 @@
 /* queue.c: brood_queue under the knife.
  *
- * Each message has a number, and the books say how often it was got. What lies there at first has numbers from FIRST
- * on, what the victim puts from VICTIM on, what the survivors put from FED on. No number may be got twice; those of
- * survivors are all got; those of the victim as its operation says, all of a batch or none; and of what was there only
- * that may be missing which the victim got. Along its path that changes as often as the operation has commits. Who is
- * asleep must wake by itself as soon as there is a message, room, or nothing more, as the case may be: only if there is
- * not does the point's process help.
+ * No number (queue.h) may be got twice; those of survivors are all got; those of the victim as its operation says, all
+ * of a batch or none; and of what was there only that may be missing which the victim got. Along its path that changes
+ * as often as the operation has commits. Who is asleep must wake by itself as soon as there is a message, room, or
+ * nothing more, as the case may be: only if there is not does the point's process help.
  */
-#include "point.h"
+#include "queue.h"
 
-#include <brood.h>
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -20,50 +17,11 @@
 
 enum {
     SLEEPERS = 3,
-    FIRST = 1,
-    VICTIM = 50,
-    FED = 100,
-    NUMBERS = 150,
-    SIZE_MOST = 6000,
     GRACE_US = 10000,   /* who is to be woken is awake by then, as a rule */
     SLEEPER_MS = 10000, /* it begins long before the kill: what counts is how long it takes from when it may wake */
     NAP_MS = 3,
     LONG_NAP_MS = 25,
     LIMIT = 4 << 20,
-};
-
-/* In the region. */
-struct ground {
-    brood_queue *queue, *other, *dead; /* other: to warm up with */
-    size_t size;
-    int nap_ms, first;
-    void *loan;
-    _Atomic int served;     /* sleepers */
-    _Atomic int tried, fed; /* by survivors */
-    _Atomic int got[NUMBERS];
-    _Atomic int redelivered;
-};
-
-enum kind { NOBODY, GETTER, PUTTER, JOINER, CLOSED };
-
-struct act {
-    void (*before)(struct ground *ground); /* the victim's preparations */
-    void (*act)(struct ground *ground);
-    enum kind kind;          /* who sleeps */
-    int sleepers;            /* before the operation begins */
-    int first;               /* messages there */
-    size_t size;             /* of all of them; 0: 64 */
-    bool full;               /* there is no room for more */
-    bool puts;               /* the victim puts */
-    int takes;               /* the victim may get so many for good */
-    bool wakes;              /* the victim sleeps until there is a message, or room */
-    bool sleeps;             /* it sleeps until its time is over */
-    int borrowed;            /* so often the first message was borrowed by one that died */
-    int deliveries;          /* .max_deliveries, with dead letters */
-    bool torn_put, torn_get; /* one has died in the middle of it */
-    bool told;    /* the result is whether the first message was marked as redelivered, not what is missing */
-    bool makes;   /* it makes or ends a queue */
-    size_t leaks; /* blocks that may be lost */
 };
 
 struct scene {
@@ -76,14 +34,9 @@ struct scene {
     size_t blocks;
 };
 
-struct message {
-    int number;
-    char bytes[SIZE_MOST];
-};
-
 /* ---- what all do ---- */
 
-static int put_number(const struct ground *ground, brood_queue *queue, int number, int timeout_ms)
+int queue_put_number(const struct ground *ground, brood_queue *queue, int number, int timeout_ms)
 {
     struct message message = { .number = number };
     memset(message.bytes, number, sizeof message.bytes);
@@ -119,7 +72,7 @@ static int take_number(const struct scene *scene, brood_queue *queue, int timeou
 static void feed(struct scene *scene)
 {
     int number = FED + atomic_fetch_add(&scene->ground->tried, 1);
-    int failed = put_number(scene->ground, scene->ground->queue, number, SURVIVOR_MS);
+    int failed = queue_put_number(scene->ground, scene->ground->queue, number, SURVIVOR_MS);
     if (failed == 0)
         atomic_fetch_add(&scene->ground->fed, 1);
     else if (failed != -EPIPE)
@@ -135,7 +88,7 @@ static void sleep_as(const struct scene *scene, enum kind kind, int number)
     if (kind == GETTER || kind == CLOSED)
         result = take_number(scene, ground->queue, SLEEPER_MS, "a sleeper");
     else if (kind == PUTTER)
-        result = put_number(ground, ground->queue, number, SLEEPER_MS);
+        result = queue_put_number(ground, ground->queue, number, SLEEPER_MS);
     else
         result = brood_queue_join(ground->queue, SLEEPER_MS);
     if (result < 0 && !(kind == CLOSED && result == -EPIPE))
@@ -212,161 +165,6 @@ static void serve_sleepers(struct scene *scene)
         point_join(scene->point, scene->sleeper[i], "a sleeper", SLEEPER_MS + 500);
 }
 
-/* ---- the victim's acts ---- */
-
-static void act_put(struct ground *ground)
-{
-    put_number(ground, ground->queue, VICTIM, BROOD_FOREVER);
-}
-
-static void act_put_nap(struct ground *ground)
-{
-    put_number(ground, ground->queue, VICTIM, ground->nap_ms);
-}
-
-static void act_put_many(struct ground *ground)
-{
-    static struct message message[3];
-    brood_block blocks[3];
-    for (int i = 0; i < 3; i++) {
-        message[i].number = VICTIM + i;
-        memset(message[i].bytes, VICTIM + i, sizeof message[i].bytes);
-        blocks[i] = (brood_block){ &message[i], ground->size };
-    }
-    brood_queue_put_many(ground->queue, blocks, 3, BROOD_FOREVER);
-}
-
-static void act_reserve(struct ground *ground)
-{
-    struct message *message = brood_queue_reserve(ground->queue, ground->size, BROOD_FOREVER);
-    if (!message)
-        return;
-    message->number = VICTIM;
-    memset(message->bytes, VICTIM, ground->size - sizeof message->number);
-    ground->loan = message;
-}
-
-static void act_commit(struct ground *ground)
-{
-    brood_queue_commit(ground->queue, ground->loan, ground->size);
-}
-
-static void act_withdraw(struct ground *ground)
-{
-    brood_queue_withdraw(ground->queue, ground->loan);
-}
-
-static void act_get(struct ground *ground)
-{
-    static struct message message;
-    size_t size;
-    brood_queue_get(ground->queue, &message, sizeof message, &size, BROOD_FOREVER);
-}
-
-static void act_get_nap(struct ground *ground)
-{
-    static struct message message;
-    size_t size;
-    brood_queue_get(ground->queue, &message, sizeof message, &size, ground->nap_ms);
-}
-
-static void act_get_try(struct ground *ground)
-{
-    static struct message message;
-    size_t size;
-    brood_queue_get(ground->queue, &message, sizeof message, &size, 0);
-}
-
-static void act_get_small(struct ground *ground)
-{
-    brood_queue_get(ground->queue, NULL, 0, NULL, 0);
-}
-
-static void act_get_block(struct ground *ground)
-{
-    brood_block block;
-    brood_queue_get_block(ground->queue, &block, BROOD_FOREVER);
-}
-
-static void act_get_many(struct ground *ground)
-{
-    static char buffer[4 * sizeof(struct message)];
-    brood_block blocks[4];
-    brood_queue_get_many(ground->queue, buffer, sizeof buffer, blocks, 4, BROOD_FOREVER);
-}
-
-static void act_borrow(struct ground *ground)
-{
-    brood_block block;
-    if (brood_queue_borrow(ground->queue, &block, BROOD_FOREVER) >= 0)
-        ground->loan = block.data;
-}
-
-static void act_done(struct ground *ground)
-{
-    brood_queue_done(ground->queue, ground->loan);
-}
-
-static void act_close(struct ground *ground)
-{
-    brood_queue_close(ground->queue);
-}
-
-static void act_join(struct ground *ground)
-{
-    brood_queue_join(ground->queue, BROOD_FOREVER);
-}
-
-static void act_create(struct ground *ground)
-{
-    ground->loan = brood_queue_create(&(brood_queue_options){ .name = "made" });
-}
-
-static void act_destroy(struct ground *ground)
-{
-    brood_queue_destroy(ground->loan);
-}
-
-static void before_cold(struct ground *ground)
-{
-    (void)ground;
-}
-
-/* All ways once, so that no symbol and no page of its own is new. */
-static void before_warm(struct ground *ground)
-{
-    struct ground own = { .queue = ground->other, .size = ground->size };
-    for (int i = 0; i < 3; i++) {
-        act_put(&own);
-        act_get(&own);
-        act_reserve(&own);
-        act_commit(&own);
-        act_borrow(&own);
-        act_done(&own);
-        act_put(&own);
-        act_get_many(&own);
-        act_get_try(&own);
-    }
-}
-
-static void before_reserved(struct ground *ground)
-{
-    before_warm(ground);
-    act_reserve(ground);
-}
-
-static void before_borrowed(struct ground *ground)
-{
-    before_warm(ground);
-    act_borrow(ground);
-}
-
-static void before_made(struct ground *ground)
-{
-    before_warm(ground);
-    act_create(ground);
-}
-
 static void run_victim(void *context)
 {
     const struct scene *scene = context;
@@ -380,7 +178,7 @@ static void make_true(struct scene *scene, int timeout_ms)
 {
     brood_queue *queue = scene->ground->queue;
     long long end = point_us() + timeout_ms * 1000LL;
-    if (!scene->act->puts && scene->act->act != act_join)
+    if (!scene->act->puts && !scene->act->joins)
         feed(scene);
     else /* there is a message, unless another was faster; the victim may have the latch */
         while (take_number(scene, queue, 0, "the founder") < 0 && brood_queue_count(queue) > 0 && point_us() < end)
@@ -414,7 +212,7 @@ static void let_all_go(void *context)
 {
     struct scene *scene = context;
     make_true(scene, SURVIVOR_MS);
-    for (int i = 0; i < scene->sleepers && scene->act->act != act_join; i++)
+    for (int i = 0; i < scene->sleepers && !scene->act->joins; i++)
         make_true(scene, SURVIVOR_MS);
 }
 
@@ -473,7 +271,7 @@ static bool prepare(struct scene *scene)
     ground->queue = brood_queue_create(&options);
     bool done = ground->queue && ground->other && ground->dead;
     for (int i = 0; i < act->first && done; i++)
-        done = put_number(ground, ground->queue, FIRST + i, 0) == 0;
+        done = queue_put_number(ground, ground->queue, FIRST + i, 0) == 0;
     for (int i = 0; i < act->borrowed && done; i++)
         done = let_die(scene, borrow_and_die);
     if (act->torn_put && done)
@@ -492,7 +290,7 @@ static void put_and_get(void *context)
     struct scene *scene = context;
     if (scene->act->full)
         take_number(scene, scene->ground->queue, 0, "a newcomer");
-    int failed = put_number(scene->ground, scene->ground->queue, FED + 29, SURVIVOR_MS);
+    int failed = queue_put_number(scene->ground, scene->ground->queue, FED + 29, SURVIVOR_MS);
     if (failed < 0 && failed != -EPIPE)
         point_fault(scene->point, failed == -ETIMEDOUT ? POINT_STUCK : POINT_TORN, "a newcomer's put: %s",
                     brood_error());
@@ -535,7 +333,7 @@ static int account(const struct scene *scene)
                     act->takes);
     if (fed != there)
         point_fault(scene->point, POINT_LOST, "%d of %d messages of survivors were got", fed, there);
-    if (mine != 0 && mine != (act->act == act_put_many ? 3 : act->puts))
+    if (mine != 0 && mine != act->puts)
         point_fault(scene->point, POINT_TORN, "%d of the victim's messages were got", mine);
     if (act->told)
         return atomic_load(&ground->redelivered);
@@ -576,7 +374,7 @@ static void check(struct scene *scene)
     check_end(scene);
 }
 
-static void run(struct point *point)
+void queue_run(struct point *point)
 {
     struct scene scene = { .point = point, .act = point->operation->detail };
     step_tracee victim;
@@ -602,148 +400,3 @@ static void run(struct point *point)
         step_kill(&sleeper);
     }
 }
-
-#define ACT(...) \
-    &(const struct act) \
-    { \
-        __VA_ARGS__ \
-    }
-
-const struct operation queue_operations[] = {
-    { "queue_put", "put into an empty queue", run,
-      ACT(.before = before_warm, .act = act_put, .kind = GETTER, .puts = true), .modes = ALL_MODES, .last = 1,
-      .switches = 1 },
-    { "queue_put_first", "a process' first put", run,
-      ACT(.before = before_cold, .act = act_put, .kind = GETTER, .puts = true), .modes = ALL_MODES, .last = 1,
-      .switches = 1 },
-    { "queue_put_1", "put with one asleep", run,
-      ACT(.before = before_warm, .act = act_put, .kind = GETTER, .sleepers = 1, .puts = true), .modes = ALL_MODES,
-      .last = 1, .switches = 1 },
-    { "queue_put_2", "put with two asleep", run,
-      ACT(.before = before_warm, .act = act_put, .kind = GETTER, .sleepers = 2, .puts = true), .modes = ALL_MODES,
-      .last = 1, .switches = 1 },
-    { "queue_put_large", "put of a block", run,
-      ACT(.before = before_warm, .act = act_put, .kind = GETTER, .size = 6000, .puts = true), .modes = ALL_MODES,
-      .last = 1, .switches = 1 },
-    { "queue_put_large_1", "the same, with one asleep", run,
-      ACT(.before = before_warm, .act = act_put, .kind = GETTER, .sleepers = 1, .size = 6000, .puts = true),
-      .modes = ALL_MODES, .last = 1, .switches = 1 },
-    { "queue_put_many", "put of three at once", run,
-      ACT(.before = before_warm, .act = act_put_many, .kind = GETTER, .puts = true), .modes = ALL_MODES, .last = 3,
-      .switches = 1 },
-    { "queue_put_many_2", "the same, with two asleep", run,
-      ACT(.before = before_warm, .act = act_put_many, .kind = GETTER, .sleepers = 2, .puts = true), .modes = ALL_MODES,
-      .last = 3, .switches = 1 },
-    { "queue_put_segment", "put into another segment", run,
-      ACT(.before = before_warm, .act = act_put, .first = 4, .size = 2000, .puts = true), .modes = AWAKE_AND_PAUSED,
-      .last = 1, .switches = 1 },
-    { "queue_put_many_segment", "put of three at once, on both sides of a segment's end", run,
-      ACT(.before = before_warm, .act = act_put_many, .first = 3, .size = 2000, .puts = true),
-      .modes = AWAKE_AND_PAUSED, .last = 3, .switches = 1 },
-    { "queue_put_wait", "put that waits for room", run,
-      ACT(.before = before_warm, .act = act_put, .kind = PUTTER, .first = 2, .full = true, .puts = true, .wakes = true),
-      .modes = ALL_MODES, .last = 1, .switches = 1 },
-    /* It waits for room before it takes the block, and again with it: another may have been faster meanwhile. */
-    { "queue_put_large_wait", "the same, of a block", run,
-      ACT(.before = before_warm, .act = act_put, .kind = PUTTER, .first = 2, .size = 6000, .full = true, .puts = true,
-          .wakes = true),
-      .modes = ALL_MODES, .any_result = true },
-    { "queue_put_timeout", "put that waits for room and gives up", run,
-      ACT(.before = before_warm, .act = act_put_nap, .kind = PUTTER, .first = 2, .full = true, .puts = true,
-          .sleeps = true),
-      .modes = ALL_MODES, .quick = 150, .any_result = true },
-    { "queue_put_torn", "put after one has died in the middle of his", run,
-      ACT(.before = before_warm, .act = act_put, .kind = GETTER, .puts = true, .torn_put = true), .modes = ALL_MODES,
-      .last = 1, .switches = 1 },
-    { "queue_reserve", "reserve", run, ACT(.before = before_warm, .act = act_reserve), .modes = AWAKE_AND_PAUSED },
-    { "queue_commit", "commit", run, ACT(.before = before_reserved, .act = act_commit, .kind = GETTER, .puts = true),
-      .modes = ALL_MODES, .last = 1, .switches = 1 },
-    { "queue_commit_1", "commit with one asleep", run,
-      ACT(.before = before_reserved, .act = act_commit, .kind = GETTER, .sleepers = 1, .puts = true),
-      .modes = ALL_MODES, .last = 1, .switches = 1 },
-    { "queue_withdraw", "withdraw", run, ACT(.before = before_reserved, .act = act_withdraw),
-      .modes = AWAKE_AND_PAUSED },
-    { "queue_get", "get of one of two", run, ACT(.before = before_warm, .act = act_get, .first = 2, .takes = 1),
-      .modes = AWAKE_AND_PAUSED, .last = 1, .switches = 1 },
-    { "queue_get_first", "a process' first get", run,
-      ACT(.before = before_cold, .act = act_get, .first = 1, .takes = 1), .modes = AWAKE_AND_PAUSED, .last = 1,
-      .switches = 1 },
-    { "queue_get_1", "get with one asleep who waits for room", run,
-      ACT(.before = before_warm, .act = act_get, .kind = PUTTER, .sleepers = 1, .first = 2, .full = true, .takes = 1),
-      .modes = ALL_MODES, .last = 1, .switches = 1 },
-    { "queue_get_last", "get of the last, with one asleep in join", run,
-      ACT(.before = before_warm, .act = act_get, .kind = JOINER, .sleepers = 1, .first = 1, .takes = 1),
-      .modes = ALL_MODES, .last = 1, .switches = 1 },
-    { "queue_get_large", "get of a block", run,
-      ACT(.before = before_warm, .act = act_get, .first = 2, .size = 6000, .takes = 1), .modes = AWAKE_AND_PAUSED,
-      .last = 1, .switches = 1 },
-    { "queue_get_large_last", "get of the last, a block, with one asleep in join", run,
-      ACT(.before = before_warm, .act = act_get, .kind = JOINER, .sleepers = 1, .first = 1, .size = 6000, .takes = 1),
-      .modes = ALL_MODES, .last = 1, .switches = 1 },
-    { "queue_get_segment", "get that leaves a segment", run,
-      ACT(.before = before_warm, .act = act_get_many, .first = 6, .size = 2000, .takes = 4), .modes = AWAKE_AND_PAUSED,
-      .last = 4, .switches = 1 },
-    { "queue_get_many", "get of three at once", run,
-      ACT(.before = before_warm, .act = act_get_many, .first = 3, .takes = 3), .modes = AWAKE_AND_PAUSED, .last = 3,
-      .switches = 1 },
-    { "queue_get_block", "get as a block", run,
-      ACT(.before = before_warm, .act = act_get_block, .first = 2, .takes = 1, .leaks = 1), .modes = AWAKE_AND_PAUSED,
-      .last = 1, .switches = 1 },
-    { "queue_get_block_large", "get of a block as it is", run,
-      ACT(.before = before_warm, .act = act_get_block, .first = 2, .size = 6000, .takes = 1, .leaks = 1),
-      .modes = AWAKE_AND_PAUSED, .last = 1, .switches = 1 },
-    { "queue_get_wait", "get that waits for a message", run,
-      ACT(.before = before_warm, .act = act_get, .kind = GETTER, .takes = 1, .wakes = true), .modes = ALL_MODES,
-      .last = 1, .switches = 1 },
-    { "queue_get_line", "the same, behind another", run,
-      ACT(.before = before_warm, .act = act_get, .kind = GETTER, .sleepers = 1, .takes = 1, .wakes = true),
-      .modes = ALL_MODES, .any_result = true },
-    { "queue_get_timeout", "get that waits and gives up", run,
-      ACT(.before = before_warm, .act = act_get_nap, .kind = GETTER, .takes = 1, .sleeps = true), .modes = ALL_MODES,
-      .quick = 150, .any_result = true },
-    { "queue_get_try", "get where there is nothing, timeout 0", run,
-      ACT(.before = before_warm, .act = act_get_try, .kind = GETTER, .takes = 1), .modes = ALL_MODES, .quick = 150,
-      .any_result = true },
-    { "queue_get_small", "get into too small a buffer", run,
-      ACT(.before = before_warm, .act = act_get_small, .first = 1), .modes = AWAKE_AND_PAUSED },
-    { "queue_get_torn", "get after one has died in the middle of his", run,
-      ACT(.before = before_warm, .act = act_get, .first = 2, .takes = 1, .torn_get = true), .modes = AWAKE_AND_PAUSED,
-      .last = 1, .switches = 1 },
-    { "queue_get_returned", "get of a message that came back", run,
-      ACT(.before = before_warm, .act = act_get, .first = 2, .takes = 1, .borrowed = 1), .modes = AWAKE_AND_PAUSED,
-      .last = 1, .switches = 1 },
-    { "queue_get_buried", "get when one has been borrowed too often", run,
-      ACT(.before = before_warm, .act = act_get, .first = 2, .takes = 1, .borrowed = 2, .deliveries = 2),
-      .modes = AWAKE_AND_PAUSED, .last = 1, .switches = 1 },
-    { "queue_get_buried_large", "the same, of blocks", run,
-      ACT(.before = before_warm, .act = act_get, .first = 2, .size = 6000, .takes = 1, .borrowed = 2, .deliveries = 2),
-      .modes = AWAKE_AND_PAUSED, .last = 1, .switches = 1 },
-    { "queue_borrow", "borrow", run, ACT(.before = before_warm, .act = act_borrow, .first = 2, .told = true),
-      .modes = AWAKE_AND_PAUSED, .last = 1, .switches = 1 },
-    { "queue_borrow_large", "borrow of a block", run,
-      ACT(.before = before_warm, .act = act_borrow, .first = 2, .size = 6000, .told = true), .modes = AWAKE_AND_PAUSED,
-      .last = 1, .switches = 1 },
-    { "queue_borrow_again", "borrow of one that came back", run,
-      ACT(.before = before_warm, .act = act_borrow, .first = 2, .borrowed = 1, .told = true), .modes = AWAKE_AND_PAUSED,
-      .first = 1, .last = 2, .switches = 1 },
-    { "queue_borrow_wait", "borrow that waits, others asleep behind it", run,
-      ACT(.before = before_warm, .act = act_borrow, .kind = GETTER, .wakes = true), .modes = ALL_MODES,
-      .any_result = true },
-    { "queue_done", "done", run, ACT(.before = before_borrowed, .act = act_done, .first = 1, .takes = 1),
-      .modes = AWAKE_AND_PAUSED, .last = 1, .switches = 1 },
-    { "queue_done_1", "done with one asleep in join", run,
-      ACT(.before = before_borrowed, .act = act_done, .kind = JOINER, .sleepers = 1, .first = 1, .takes = 1),
-      .modes = ALL_MODES, .last = 1, .switches = 1 },
-    { "queue_borrowed_sleeper", "done with one asleep for a message", run,
-      ACT(.before = before_borrowed, .act = act_done, .kind = GETTER, .sleepers = 1, .first = 1, .takes = 1),
-      .modes = ALL_MODES, .last = 1, .switches = 1 },
-    { "queue_close", "close with two asleep for a message", run,
-      ACT(.before = before_warm, .act = act_close, .kind = CLOSED, .sleepers = 2), .modes = ALL_MODES },
-    { "queue_join", "join that waits", run,
-      ACT(.before = before_warm, .act = act_join, .kind = JOINER, .first = 1, .wakes = true), .modes = ALL_MODES },
-    { "queue_create", "create with a name", run, ACT(.before = before_warm, .act = act_create, .leaks = 2),
-      .modes = AWAKE_ONLY },
-    { "queue_destroy", "destroy", run, ACT(.before = before_made, .act = act_destroy, .leaks = 2),
-      .modes = AWAKE_ONLY },
-    { 0 },
-};

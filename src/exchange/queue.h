@@ -339,15 +339,9 @@ enum loans_seen loans_watch(const struct side *side, struct futex_watch *watch, 
 
 /* ---- putting (exchange/queue_put.c) ---- */
 
-/* Makes the mark follow the heads, and judges what a dead putter was about to do. The latch is in the list. */
-void puts_mend(struct thread *self, struct queue *queue);
-
 /* Puts a loan's block, whatever the bounds; the loan is FREE then, and without a block. 0; -EPIPE: closed; -ENOMEM;
  * -ETIMEDOUT: others are in the way. */
 int put_loan(struct thread *self, struct queue *queue, struct loan *loan, bool bounded, int64_t deadline);
-
-/* Gives free segments back, if there are more than are worth keeping. */
-void puts_trim(struct thread *self, struct queue *queue);
 
 /* As brood_queue_put: a message that is a descriptor, a copy of which goes along (exchange/parcel.h). `call`: for
  * sentences. Besides: EBADF, ENOTSUP, ETOOMANYREFS, EMFILE, ENFILE. */

@@ -5,7 +5,7 @@
  */
 #include "error/error.h"
 #include "exchange/parcel.h"
-#include "exchange/queue.h"
+#include "exchange/queue_line.h"
 #include "os/clock.h"
 #include "os/cpu.h"
 #include "sync/waiter.h"
@@ -364,7 +364,7 @@ static int get_wait(struct thread *self, void *context, int64_t deadline)
     int result = get_try(self, get, deadline);
     if (result != -EAGAIN)
         return result;
-    puts_trim(self, queue);
+    line_trim(self, queue);
     if (side_front(self, &queue->gets, deadline) < 0) {
         result = get_try(self, get, LATCH_TRY);
         return result == -EAGAIN ? -ETIMEDOUT : result;

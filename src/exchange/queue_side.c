@@ -1,5 +1,5 @@
 /* exchange/queue_side.c: a queue's side: its latch, its mark, and the front of those who wait there. */
-#include "exchange/queue.h"
+#include "exchange/queue_line.h"
 #include "os/clock.h"
 #include "os/futex.h"
 
@@ -21,7 +21,7 @@ static void mend(struct thread *self, struct queue *queue, struct side *side)
     latch_hold(self, &side->latch); /* the heap needs the pending entry */
     heap_settle();
     if (side == &queue->puts)
-        puts_mend(self, queue);
+        line_mend(self, queue);
     else
         gets_mend(self, queue);
     latch_unhold(self, &side->latch);
