@@ -245,7 +245,7 @@ static void storer_dies(void)
 enum { PAGE = 4096 };
 
 struct large {
-    char byte[3 * PAGE]; /* one whole page at least is its alone */
+    char byte[4 * PAGE]; /* a whole page of it has bytes on either side, however it lies */
 };
 
 static void end_here(int signal)
@@ -254,7 +254,7 @@ static void end_here(int signal)
     _exit(0);
 }
 
-/* Half of the copy is done: the last page cannot be written to. */
+/* Half of the copy is done, from whichever end: a page in the middle cannot be written to. */
 static int store_half(void *arg)
 {
     brood_value *value = *(brood_value **)arg;
@@ -276,8 +276,8 @@ static void half_stored(void)
         brood_value *value = CHECK_POINTER(brood_value_create(BROOD_STRUCT(struct large), NULL));
         CHECK_EQ(wait_child(fork_child(store_half, &value)), 0);
         const char *bytes = brood_value_at(value);
-        CHECK_EQ(bytes[0], 'n');
-        CHECK_EQ(bytes[sizeof large - 1], 0);
+        CHECK(memchr(bytes, 'n', sizeof large) != NULL);
+        CHECK(memchr(bytes, 0, sizeof large) != NULL);
         if (i == 0) {
             CHECK_RESULT(brood_value_load(value, &large), 0);
             CHECK(memcmp(&large, &stored, sizeof large) == 0);
