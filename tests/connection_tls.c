@@ -426,6 +426,54 @@ static void killed(void)
     CHECK_RESULT(brood_listener_destroy(listener), 0);
 }
 
+struct shared {
+    brood_connection *end;
+    atomic_int got, over;
+};
+
+static void *receive_all(void *arg)
+{
+    struct shared *shared = arg;
+    char text[8];
+    while (brood_connection_recv(shared->end, text, 4, NULL, 5000) == 0)
+        atomic_fetch_add(&shared->got, 1);
+    return NULL;
+}
+
+static void *poll_all_the_time(void *arg)
+{
+    struct shared *shared = arg;
+    while (!atomic_load(&shared->over))
+        brood_connection_poll(shared->end, 50);
+    return NULL;
+}
+
+/* Who polls takes nothing from who receives: each message is received before the next one is sent. */
+static void polled_while_received(void)
+{
+    enum { MESSAGES = 3000, POLLERS = 2 };
+    brood_connection *ends[2];
+    pthread_t receiver, pollers[POLLERS];
+    brood_listener *listener = listen_with(&(brood_listener_options){ SERVER });
+    meet(listener, &(brood_connection_options){ .tls = true, AUTHORITY }, ends, 0);
+    struct shared shared = { .end = ends[0] };
+    NEED(pthread_create(&receiver, NULL, receive_all, &shared) == 0);
+    for (int i = 0; i < POLLERS; i++)
+        NEED(pthread_create(&pollers[i], NULL, poll_all_the_time, &shared) == 0);
+    for (int i = 0; i < MESSAGES; i++) {
+        CHECK_RESULT(brood_connection_send(ends[1], "last", 4, 1000), 0);
+        if (!CHECK(wait_word(&shared.got, i + 1, 3000)))
+            break;
+    }
+    atomic_store(&shared.over, 1);
+    CHECK_RESULT(brood_connection_close(ends[1]), 0);
+    pthread_join(receiver, NULL);
+    for (int i = 0; i < POLLERS; i++)
+        pthread_join(pollers[i], NULL);
+    CHECK_RESULT(brood_connection_close(ends[0]), 0);
+    CHECK_RESULT(brood_listener_destroy(listener), 0);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
@@ -441,6 +489,7 @@ int main(int argc, char **argv)
         { .name = "its_descriptor", .run = its_descriptor },
         { .name = "late_sends", .run = late_sends },
         { .name = "killed", .run = killed },
+        { .name = "polled_while_received", .run = polled_while_received, .deadline_s = 60 },
         { .name = NULL },
     };
     return harness_main(argc, argv, cases);

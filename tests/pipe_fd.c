@@ -124,7 +124,7 @@ static void expects_the_other_kind(void)
     make(ends);
     send_number(ends[0], 1);
     CHECK_RESULT(brood_connection_recv(ends[1], text, sizeof text, &size, 0), -EPROTO);
-    CHECK(strstr(brood_error(), "a descriptor is next in queue 'line'") != NULL);
+    CHECK(strstr(brood_error(), "a descriptor is next in pipe 'line'") != NULL);
     CHECK_RESULT(brood_connection_recv_block(ends[1], &block, 0), -EPROTO);
     CHECK_EQ(number_of(brood_connection_recv_fd(ends[1], 0)), 1);
     CHECK_RESULT(brood_connection_send(ends[0], "x", 1, 0), 0);

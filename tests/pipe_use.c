@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,6 +88,7 @@ static void sizes(void)
     CHECK_RESULT(brood_connection_send(ends[0], large, 1, 0), -ETIMEDOUT);
     CHECK_RESULT(brood_connection_recv(ends[1], few, sizeof few, &size, 0), -EMSGSIZE);
     CHECK_EQ((long long)size, LARGE);
+    CHECK_HAS(brood_error(), "brood_connection_recv: the next message of the pipe");
     CHECK_RESULT(brood_connection_recv(ends[1], few, sizeof few, NULL, 0), -EMSGSIZE);
     CHECK_RESULT(brood_connection_recv(ends[1], same, LARGE, &size, 0), 0);
     CHECK(size == LARGE && memcmp(large, same, LARGE) == 0);
@@ -98,6 +100,7 @@ static void sizes(void)
     CHECK_RESULT(brood_connection_send(ends[0], "12345", 5, 0), 0);
     CHECK_RESULT(brood_connection_send(ends[0], "12345", 5, 0), 0);
     CHECK_RESULT(brood_connection_send(ends[0], "1", 1, 20), -ETIMEDOUT);
+    CHECK_HAS(brood_error(), "the pipe is full");
     CHECK_RESULT(brood_connection_send(ends[1], "1", 1, 0), 0); /* each direction has its own room */
     expect_text(ends[1], "12345");
     CHECK_RESULT(brood_connection_send(ends[0], "1", 1, 0), 0);
@@ -290,6 +293,79 @@ static void given_back(void)
     CHECK_RESULT(brood_heap_check(), 0);
 }
 
+struct leaving {
+    brood_connection *end;
+    _Atomic int *go;
+};
+
+static int leave_on_go(void *arg)
+{
+    const struct leaving *leaving = arg;
+    char byte;
+    CHECK_RESULT(brood_connection_recv(leaving->end, &byte, 1, NULL, 0), -ETIMEDOUT); /* it has it */
+    atomic_fetch_add(leaving->go, 1);
+    while (atomic_load(leaving->go) < 3)
+        continue;
+    CHECK_RESULT(brood_connection_close(leaving->end), 0);
+    return 0;
+}
+
+/* The maker has only handed the ends on, and closes them just as those who have them do. */
+static void closed_by_all_at_once(void)
+{
+    enum { ROUNDS = 150 };
+    have_had_one();
+    _Atomic int *go = CHECK_POINTER(brood_alloc(sizeof *go));
+    size_t before = blocks();
+    for (int i = 0; i < ROUNDS; i++) {
+        brood_connection *ends[2];
+        brood_process *children[2];
+        atomic_store(go, 0);
+        CHECK_RESULT(brood_pipe_create(ends, NULL), 0);
+        for (int j = 0; j < 2; j++) {
+            struct leaving leaving = { ends[j], go };
+            children[j] = CHECK_POINTER(brood_process_start(leave_on_go, &leaving, sizeof leaving, NULL));
+            CHECK_RESULT(brood_pipe_give(ends[j], children[j]), 0);
+        }
+        CHECK(wait_word((_Atomic int *)go, 2, 5000));
+        atomic_fetch_add(go, 1);
+        pass_us(i % 40);
+        CHECK_RESULT(brood_connection_close(ends[0]), 0);
+        CHECK_RESULT(brood_connection_close(ends[1]), 0);
+        for (int j = 0; j < 2; j++) {
+            brood_end end;
+            CHECK_RESULT(brood_process_join(children[j], &end, 5000), 0);
+            CHECK_EQ(end.how, BROOD_RETURNED);
+            CHECK_RESULT(brood_process_close(children[j]), 0);
+        }
+    }
+    CHECK_EQ((long long)blocks(), (long long)before);
+    brood_free((void *)go);
+}
+
+static int give_to_parent(void *arg)
+{
+    brood_queue *queue = CHECK_POINTER(brood_queue_create(NULL));
+    CHECK_RESULT(brood_pipe_give(arg, brood_process_parent()), -ECHILD);
+    CHECK_RESULT(brood_process_owes(brood_process_parent(), queue, BROOD_PUTS), -ECHILD);
+    CHECK_RESULT(brood_queue_destroy(queue), 0);
+    return 0;
+}
+
+/* Only a process' starter knows its end for sure. */
+static void not_the_parent(void)
+{
+    brood_connection *ends[2];
+    brood_end end;
+    CHECK_RESULT(brood_pipe_create(ends, NULL), 0);
+    brood_process *child = CHECK_POINTER(brood_process_start(give_to_parent, ends[1], 0, NULL));
+    CHECK_RESULT(brood_process_join(child, &end, 5000), 0);
+    CHECK_EQ(end.how, BROOD_RETURNED);
+    CHECK_RESULT(brood_process_close(child), 0);
+    CHECK_RESULT(brood_connection_close(ends[0]), 0);
+    CHECK_RESULT(brood_connection_close(ends[1]), 0);
+}
+
 static void before_init(void)
 {
     brood_connection *ends[2];
@@ -308,6 +384,8 @@ int main(int argc, char **argv)
         { .name = "closed_while_waited_for", .run = closed_while_waited_for },
         { .name = "waited_for", .run = waited_for },
         { .name = "given_back", .run = given_back },
+        { .name = "closed_by_all_at_once", .run = closed_by_all_at_once, .deadline_s = 60 },
+        { .name = "not_the_parent", .run = not_the_parent },
         { .name = "before_init", .run = before_init, .no_init = true },
         { 0 },
     };

@@ -83,9 +83,9 @@ BROOD_API brood_connection *brood_connection_adopt(int fd, const brood_connectio
 
 /* Sends a message of `size` bytes, which may be 0, waiting up to `timeout_ms` for room in the system's buffers. 0 does
  * not say that the other end has received it.
- * ETIMEDOUT: not one byte was sent, all is as before.  ECONNABORTED: the time was over, or the line cut, with a part of
- * it sent; so a message larger than the system's buffers (some 200 KiB) should be given time.  EPIPE: the other end is
- * closed, or its process dead. */
+ * ETIMEDOUT: not one byte was sent, all is as before.  ECONNABORTED: the time was over, or the system failed, with a
+ * part of it sent; so a message larger than the system's buffers (some 200 KiB) should be given time.  EPIPE: the other
+ * end is closed, or its process dead, or the line cut, whatever of it was sent. */
 BROOD_API int brood_connection_send(brood_connection *end, const void *message, size_t size, int timeout_ms);
 
 /* Receives the next message into `buffer` and sets *got to its size. got NULL: it must have exactly `size` bytes.

@@ -20,13 +20,13 @@
  *   process on an end, ENOMEM too; and of brood_connection_poll what brood_wait says.
  * - A descriptor (brood_connection_send_fd) is a message like any other: it has its place in the order, and whoever
  *   receives it, and nobody else, gets a copy, however and whenever that process was started. It counts as 8 bytes, and
- *   both calls need three free numbers for a moment. Killed, they have sent or received it, or not. A send also waits
- *   while more are on their way than sockets hold (some 550, by net.core.wmem_max). ETOOMANYREFS: they are too many for
- *   the user (RLIMIT_NOFILE in number), or 200 ends in the family have sent some. EMFILE, ENFILE: it has not been sent,
- *   or stays to be received. EBADF: it is none; or brood's own descriptor for this was closed in this process, or read
- *   from: what is next stays. EIO: the one that was next is lost by such a read; the next call finds what is behind it.
- *   ENOTSUP: the family's first process got no sockets. What one that was killed left behind stays open until the next
- *   descriptor comes out of that end, or the pipe is gone.
+ *   both calls need up to five free numbers for a moment. Killed, they have sent or received it, or not. A send also
+ *   waits while more are on their way than sockets hold (some 550, by net.core.wmem_max). ETOOMANYREFS: they are too
+ *   many for the user (RLIMIT_NOFILE in number), or 200 ends in the family have sent some. EMFILE, ENFILE: it has not
+ *   been sent, or stays to be received. EBADF: it is none; or brood's own descriptor for this was closed in this
+ *   process, or read from: what is next stays. EIO: the one that was next is lost by such a read; the next call finds
+ *   what is behind it. ENOTSUP: the family's first process got no sockets. What one that was killed left behind stays
+ *   open until the next descriptor comes out of that end, or, as a rule, the pipe is gone.
  *
  * Closing: who has an end closes it, once. Whoever made the pipe closes both ends, one that it has only handed on too:
  * as soon as another has it (brood_pipe_give), or when all have long closed it; that takes nothing from them. If nobody
@@ -36,7 +36,10 @@
  * Memory: the queues in it are gone when the last that has one of its ends closes it, all others having closed or
  * ended; some 200 bytes stay until its maker has closed both ends, so that it may do so at any time. All others must
  * use neither an end that they have closed, nor one that others have been done with before they came. The last one,
- * killed while it closes, loses what it has not freed; another one, those 200 bytes.
+ * killed while it closes, loses what it has not freed; another one, those 200 bytes. Who wants the queues' memory back
+ * even if all that have the ends are killed keeps an end of its own, and closes it last: nobody else will. Each process
+ * that has ever had an end costs some 80 bytes for each direction as long as the pipe lasts, and a look by who waits:
+ * a pipe is no place for ten thousand that come and go; give each its own.
  */
 #ifndef BROOD_PIPE_H
 #define BROOD_PIPE_H

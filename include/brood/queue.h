@@ -18,7 +18,8 @@
  * not dead, in the middle of a call holds others up that want the same end of the queue; one that is stopped while it
  * waits does not, but may have to be woken before another that waits is.
  *
- * timeout_ms: 0 waits for no message and no room; it waits 20 ms at most for others in the middle of a call.
+ * timeout_ms: 0 waits for no message and no room, and where others may be in the middle of a call for 20 ms at most:
+ * once with small messages, up to four times with those of more than 4,096 bytes.
  *
  * EINVAL, of every call: the queue is NULL, or no queue that lives; or brood_init has not been called; a negative
  * timeout other than BROOD_FOREVER. ENOLCK, of those that borrow or reserve, and of put and get with messages of more
@@ -49,7 +50,7 @@ typedef struct brood_queue_options {
     void *reserved[5];
 } brood_queue_options;
 
-/* An empty queue. It takes some 6 KiB of the region; more as messages lie in it, most of which is given back when it
+/* An empty queue. It takes some 9 KiB of the region; more as messages lie in it, most of which is given back when it
  * is empty again. NULL, EINVAL: bad options; dead_letters without max_deliveries, or no queue.  ENOMEM.
  * A process killed in here, or in destroy, loses what the queue took at most. */
 BROOD_API brood_queue *brood_queue_create(const brood_queue_options *options);
@@ -136,7 +137,8 @@ enum { BROOD_GETS = 1, BROOD_PUTS = 2 };
  * ends. Where processes owe puts, getters that find the queue empty when all of these have ended get EPIPE or
  * EOWNERDEAD instead of waiting; where processes owe gets, so do putters then, also where there is room. Say it of each
  * before the first may have ended: one that owes when all others have ended opens the queue again. To be called by the
- * process that has the handle, best right after brood_process_start; it may have ended already.
+ * process that has the handle, best right after brood_process_start; it may have ended already. Each process of which
+ * it was ever said costs some 80 bytes until the queue's end, and who gets from an empty queue a look.
  * 0.  EINVAL: `what` says neither; the process is NULL.  ECHILD: as brood_process_join.  ENOMEM. */
 BROOD_API int brood_process_owes(brood_process *process, brood_queue *queue, int what);
 

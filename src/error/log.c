@@ -91,7 +91,7 @@ void log_write(brood_level level, const char *sentence, ...)
     if (length > LINE_SIZE - 2)
         length = LINE_SIZE - 2;
     for (int i = 0; i < length; i++)
-        if (line[i] == '\n')
+        if ((unsigned char)line[i] < ' ' || line[i] == 0x7f) /* a stranger's address may be in it */
             line[i] = ' ';
     const struct listener *heard = atomic_load(&listener);
     if (heard && heard->function) {

@@ -48,6 +48,7 @@ struct brood_listener {
     struct socket_file file;
     struct greeting_plan plan;
     size_t max_message;
+    int64_t since; /* when the call of accept that hears now began; of whoever has the gate */
     int max_guests, handshake_ms;
 
     _Atomic int calls; /* threads in accept: the last thing of it that each touches, so 0 says that it can be freed */
@@ -132,9 +133,8 @@ static void hear(brood_listener *listener, struct guest *guest)
         return;
     }
     /* Not its fault, if nobody was here to hear it: it gets its time again for the next step. */
-    int64_t now = clock_now();
-    if (progress(guest) != before && now > guest->deadline)
-        guest->deadline = now + (int64_t)listener->handshake_ms * 1000000;
+    if (progress(guest) != before && guest->deadline < listener->since)
+        guest->deadline = clock_now() + (int64_t)listener->handshake_ms * 1000000;
 }
 
 /* Takes in one who has connected. It owns the socket from then on. 0 or -ENOMEM. */
@@ -231,6 +231,7 @@ static int arrange(brood_listener *listener)
 /* Hears whoever has something to say until one is known: it, or NULL with *failed. */
 static struct guest *hear_all(brood_listener *listener, int64_t deadline, int *failed)
 {
+    listener->since = clock_now();
     for (;;) {
         struct sighting seen[AT_ONCE];
         bool last = deadline != CLOCK_NEVER && clock_now() >= deadline;
@@ -241,7 +242,7 @@ static struct guest *hear_all(brood_listener *listener, int64_t deadline, int *f
         if (known || (*failed = arrange(listener)) < 0)
             return known;
         int count = lookout_wait(&listener->lookout, seen, AT_ONCE, deadline);
-        if (count == -ENOMEM) {
+        if (count < 0 && count != -ETIMEDOUT) {
             *failed = count;
             return NULL;
         }

@@ -51,7 +51,7 @@ static struct queue *new_queue(const brood_pipe_options *asked)
                                           .max_bytes = asked->max_bytes ? asked->max_bytes : DEFAULT_BYTES };
     struct queue *queue = (struct queue *)(void *)brood_queue_create(&options);
     if (queue)
-        queue->takes_any_size = true;
+        queue->is_of_pipe = true;
     return queue;
 }
 
@@ -220,6 +220,7 @@ static int close_held(struct thread *self, struct end *end, slot_id slot, const 
             debts_leave(self, end->out, &end->out->puts);
         if (end->in)
             debts_leave(self, end->in, &end->in->gets);
+        atomic_store(&end->user, 0); /* another thread's call may have come between */
     }
     pipe->kept = kept;
     return 0;
@@ -231,12 +232,15 @@ static bool maker_is_done(const struct pipe *pipe)
     return pipe->kept == 0 || !slot_is(slot_of(pipe->maker), pipe->maker);
 }
 
-/* The end that its maker asks for, who has not closed it: there, though the pipe may be over. */
-static struct end *end_of_maker(const brood_connection *memory)
+/* The end, there for its maker, who has not closed it, though the pipe may be over; NULL with a sentence. In this
+ * order, since that may happen meanwhile. */
+static struct end *end_to_close(const brood_connection *memory, const char *call)
 {
-    struct end *end = marked(memory, MARK_OVER);
-    bool kept = end && end->pipe->maker == table_self("process") && end->pipe->kept & 1u << (end - end->pipe->ends);
-    return kept ? end : NULL;
+    struct end *end = marked(memory, end_kind.mark);
+    if (end || !(end = marked(memory, MARK_OVER)))
+        return end ? end : end_in(memory, call);
+    bool kept = end->pipe->maker == table_self("process") && end->pipe->kept & 1u << (end - end->pipe->ends);
+    return kept ? end : end_in(memory, call);
 }
 
 /* From here on nobody frees the pipe, and only this thread changes who has what of it. */
@@ -263,8 +267,8 @@ static void leave(struct thread *self, struct pipe *pipe, bool ends)
 static int close_end(brood_connection *memory)
 {
     static const char call[] = "brood_connection_close";
-    struct end *end = end_of_maker(memory);
-    if (!end && !(end = end_in(memory, call)))
+    struct end *end = end_to_close(memory, call);
+    if (!end)
         return -EINVAL;
     struct thread *self = thread_self();
     struct pipe *pipe = end->pipe;
@@ -281,8 +285,8 @@ int brood_pipe_give(brood_connection *memory, brood_process *process)
     static const char call[] = "brood_pipe_give";
     if (region_enter() < 0)
         return -EINVAL;
-    struct end *end = end_of_maker(memory);
-    if (!end && !(end = end_in(memory, call)))
+    struct end *end = end_to_close(memory, call);
+    if (!end)
         return -EINVAL;
     if (!process)
         return error_null(call, "the process");
@@ -350,7 +354,7 @@ static int send_message(brood_connection *memory, const void *message, size_t si
     struct end *end = sender(memory, deadline, call, &failed);
     if (!end)
         return failed;
-    return explain(end, brood_queue_put((brood_queue *)(void *)end->out, message, size, ms_until(deadline)), call);
+    return explain(end, queue_put((brood_queue *)(void *)end->out, message, size, call, ms_until(deadline)), call);
 }
 
 static int receive(brood_connection *memory, void *buffer, size_t size, size_t *got, int64_t deadline)
@@ -360,7 +364,7 @@ static int receive(brood_connection *memory, void *buffer, size_t size, size_t *
     struct end *end = receiver(memory, deadline, call, &failed);
     if (!end)
         return failed;
-    return explain(end, brood_queue_get((brood_queue *)(void *)end->in, buffer, size, got, ms_until(deadline)), call);
+    return explain(end, queue_get((brood_queue *)(void *)end->in, buffer, size, got, call, ms_until(deadline)), call);
 }
 
 static int receive_block(brood_connection *memory, brood_block *message, int64_t deadline)
@@ -370,7 +374,7 @@ static int receive_block(brood_connection *memory, brood_block *message, int64_t
     struct end *end = receiver(memory, deadline, call, &failed);
     if (!end)
         return failed;
-    return explain(end, brood_queue_get_block((brood_queue *)(void *)end->in, message, ms_until(deadline)), call);
+    return explain(end, queue_get_block((brood_queue *)(void *)end->in, message, call, ms_until(deadline)), call);
 }
 
 static int send_descriptor(brood_connection *memory, int fd, int64_t deadline)
@@ -416,11 +420,13 @@ static const char *peer(const brood_connection *memory)
     return end ? (end->noun.name ? end->noun.name : "pipe") : NULL;
 }
 
-brood_queue *pipe_queue(const brood_connection *memory)
+int pipe_queue(const brood_connection *memory, const char *call, brood_queue **queue)
 {
     int failed;
-    struct end *end = receiver((brood_connection *)(uintptr_t)memory, CLOCK_NEVER, "brood_wait", &failed);
-    return end ? (brood_queue *)(void *)end->in : NULL;
+    struct end *end = receiver((brood_connection *)(uintptr_t)memory, LATCH_TRY, call, &failed);
+    if (end)
+        *queue = (brood_queue *)(void *)end->in;
+    return failed;
 }
 
 const struct connection_kind pipe_kind = { .send = send_message,

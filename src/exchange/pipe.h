@@ -5,8 +5,9 @@
 #include <brood/pipe.h>
 #include <brood/queue.h>
 
-/* What it receives from: a message is there when a get from that would not wait. The process has the end from now on.
- * NULL: it is no end of a pipe that receives, or this process has closed it. */
-brood_queue *pipe_queue(const brood_connection *memory);
+/* *queue: what it receives from: a message is there when a get from that would not wait. The process has the end from
+ * now on. 0; -EINVAL: it is no end of a pipe that receives, or this process has closed it; -ENOMEM; -ETIMEDOUT: others
+ * were in the way. With sentences, of the call `call`. */
+int pipe_queue(const brood_connection *memory, const char *call, brood_queue **queue);
 
 #endif

@@ -10,6 +10,8 @@
 #include <errno.h>
 #include <string.h>
 
+#define JOIN_NAP 50000000 /* ns */
+
 #define QUEUE_LEAST 256 /* bytes of a block that the heap aligns to a cache line */
 
 _Static_assert(sizeof(struct queue) >= QUEUE_LEAST, "aligned");
@@ -22,6 +24,14 @@ int queue_refuse(const void *memory, const char *call)
     if (!memory)
         return error_null(call, "the queue");
     return error_set(EINVAL, "%s: there is no queue at %p, or not any more", call, memory);
+}
+
+const char *queue_describe(const struct queue *queue, char text[static NOUN_TEXT])
+{
+    static const struct noun_kind pipe_kind = { .name = "pipe" };
+    if (queue->is_of_pipe && !queue->noun.name)
+        return strcpy(text, "the pipe");
+    return noun_describe(queue->is_of_pipe ? &pipe_kind : &queue_kind, queue, text);
 }
 
 /* ---- its begin ---- */
@@ -69,8 +79,8 @@ brood_queue *brood_queue_create(const brood_queue_options *options)
     atomic_store(&queue->noun.word.mark, queue_kind.mark);
     if (heap_tracks()) {
         char text[NOUN_TEXT];
-        heap_label(queue, noun_describe(&queue_kind, queue, text));
-        heap_label(segment, noun_describe(&queue_kind, queue, text));
+        heap_label(queue, queue_describe(queue, text));
+        heap_label(segment, queue_describe(queue, text));
     }
     return (brood_queue *)(void *)queue;
 }
@@ -131,7 +141,7 @@ int brood_queue_destroy(brood_queue *memory)
     if (queue_is_in_use(thread_self(), queue))
         return error_set(EBUSY,
                          "brood_queue_destroy: %s is waited for, in use, or something of it borrowed or reserved",
-                         noun_describe(&queue_kind, queue, text));
+                         queue_describe(queue, text));
     atomic_store(&queue->noun.word.mark, 0);
     parcels_close(thread_self(), queue);
     loans_free(&queue->gets);
@@ -189,8 +199,9 @@ static int join(struct thread *self, void *context, int64_t deadline)
             bell_ring(self, idle); /* our bit may have deceived one who was about to sleep */
             break;
         }
+        /* It naps: if the one who made it idle is killed before it rings, and we were not asleep yet, nobody will. */
         bool told = atomic_load_explicit(&thread_deaths_are_told, memory_order_relaxed);
-        int64_t nap = told ? deadline : clock_now() + THREAD_NAP;
+        int64_t nap = clock_now() + (told ? JOIN_NAP : THREAD_NAP);
         /* If it is idle by now the kernel may have woken us for a dead ringer, and us alone. */
         if (futex_sleep(&idle->word, word, nap < deadline ? nap : deadline) == 0 && queue_is_idle(queue))
             futex_wake(&idle->word, FUTEX_EVERYONE);
@@ -213,7 +224,7 @@ int brood_queue_join(brood_queue *memory, int timeout_ms)
     if (deadline != LATCH_TRY && waiter_wait(thread_self(), queue, deadline, join, queue) == 0)
         return 0;
     return error_set(ETIMEDOUT, "brood_queue_join: %s still has %zu messages%s, after %d ms",
-                     noun_describe(&queue_kind, queue, text), brood_queue_count(memory),
+                     queue_describe(queue, text), brood_queue_count(memory),
                      loans_are_out(queue) ? ", and borrowed ones," : "", timeout_ms);
 }
 

@@ -184,7 +184,7 @@ struct queue {
     struct noun noun;
     _Alignas(64) uint64_t max_messages, max_bytes; /* 0: none */
     uint32_t max_deliveries;
-    bool takes_any_size; /* one larger than max_bytes, too, if there is no other */
+    bool is_of_pipe; /* it takes a message larger than max_bytes, too, if there is no other */
     _Atomic uint32_t closed;
     struct bell idle;
     struct queue *dead_letters;
@@ -203,6 +203,9 @@ static inline struct queue *queue_in(const void *memory)
 }
 
 int queue_refuse(const void *memory, const char *call);
+
+/* As noun_describe; of a queue in a pipe the user knows the pipe alone. */
+const char *queue_describe(const struct queue *queue, char text[static NOUN_TEXT]);
 
 /* Whether a living thread is in a call on it, or has something of it. */
 bool queue_is_in_use(struct thread *self, struct queue *queue);
@@ -343,11 +346,18 @@ enum loans_seen loans_watch(const struct side *side, struct futex_watch *watch, 
  * -ETIMEDOUT: others are in the way. */
 int put_loan(struct thread *self, struct queue *queue, struct loan *loan, bool bounded, int64_t deadline);
 
+/* brood_queue_put, for another call: `call` is for sentences. */
+int queue_put(brood_queue *queue, const void *message, size_t size, const char *call, int timeout_ms);
+
 /* As brood_queue_put: a message that is a descriptor, a copy of which goes along (exchange/parcel.h). `call`: for
  * sentences. Besides: EBADF, ENOTSUP, ETOOMANYREFS, EMFILE, ENFILE. */
 int queue_put_descriptor(struct queue *queue, int fd, const char *call, int timeout_ms);
 
 /* ---- getting (exchange/queue_get.c) ---- */
+
+/* brood_queue_get and _get_block, for another call. */
+int queue_get(brood_queue *queue, void *buffer, size_t size, size_t *got, const char *call, int timeout_ms);
+int queue_get_block(brood_queue *queue, brood_block *message, const char *call, int timeout_ms);
 
 /* The descriptor that is next. -errno, with a sentence: as brood_queue_get; EPROTO: a message is next; EBADF, EMFILE,
  * ENFILE. It stays there. EIO: it is lost. */

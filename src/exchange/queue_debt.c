@@ -73,7 +73,7 @@ int32_t debts_debtor(const struct side *side)
 int debts_tell(const struct queue *queue, int code, const struct debt *debt, const char *what)
 {
     char text[NOUN_TEXT];
-    noun_describe(&queue_kind, queue, text);
+    queue_describe(queue, text);
     if (code == -EPIPE)
         return error_set(EPIPE, "all who owed %s its %s have returned", text, what);
     heap_settle();
@@ -208,8 +208,7 @@ int brood_process_owes(brood_process *process, brood_queue *memory, int what)
             continue;
         int failed = debts_lay(self, queue, one == BROOD_PUTS ? &queue->puts : &queue->gets, process, call);
         if (failed == -ENOMEM)
-            error_set(ENOMEM, "%s: no memory in the region to say so in %s", call,
-                      noun_describe(&queue_kind, queue, text));
+            error_set(ENOMEM, "%s: no memory in the region to say so in %s", call, queue_describe(queue, text));
         if (failed < 0)
             return failed;
     }

@@ -397,7 +397,7 @@ static int explain(const struct get *get, int failed, const char *call, int time
     struct slot *life = NULL;
     bool naps = false;
     struct queue *queue = get->queue;
-    noun_describe(&queue_kind, queue, text);
+    queue_describe(queue, text);
     if (get->way == GET_DESCRIPTOR && failed != -EPROTO && failed != -ETIMEDOUT && failed != -EPIPE &&
         failed != -EOWNERDEAD)
         return failed; /* it has its sentence */
@@ -414,6 +414,9 @@ static int explain(const struct get *get, int failed, const char *call, int time
         return error_set(EMSGSIZE, "%s: the next message of %s has %zu bytes, not %s%zu", call, text, get->length,
                          get->exact ? "" : "at most ", get->size);
     case -ETIMEDOUT:
+        if (gets_ready(queue))
+            return error_set(ETIMEDOUT, "%s: others were in the middle of a get from %s for all of %d ms", call, text,
+                             timeout_ms);
         return error_set(ETIMEDOUT, "%s: no message came to %s within %d ms", call, text, timeout_ms);
     default:
         if (queue_is_closed(queue))
@@ -497,7 +500,7 @@ static bool get_at_once(struct queue *queue, void *buffer, size_t size, size_t *
     return is_it;
 }
 
-int brood_queue_get(brood_queue *memory, void *buffer, size_t size, size_t *got, int timeout_ms)
+int queue_get(brood_queue *memory, void *buffer, size_t size, size_t *got, const char *call, int timeout_ms)
 {
     struct queue *queue = queue_in(memory);
     if (queue && (buffer || !size) && timeout_ms >= BROOD_FOREVER &&
@@ -505,12 +508,17 @@ int brood_queue_get(brood_queue *memory, void *buffer, size_t size, size_t *got,
         get_at_once(queue, buffer, size, got))
         return 0;
     if (!buffer && size)
-        return error_set(EINVAL, "brood_queue_get: buffer is NULL, and its size %zu", size);
+        return error_set(EINVAL, "%s: buffer is NULL, and its size %zu", call, size);
     struct get get = { .queue = queue, .way = GET_COPY, .exact = !got, .buffer = buffer, .size = size, .max = 1 };
-    int result = get_all(&get, memory, "brood_queue_get", timeout_ms);
+    int result = get_all(&get, memory, call, timeout_ms);
     if (got && (result >= 0 || result == -EMSGSIZE))
         *got = get.length;
     return result;
+}
+
+int brood_queue_get(brood_queue *memory, void *buffer, size_t size, size_t *got, int timeout_ms)
+{
+    return queue_get(memory, buffer, size, got, "brood_queue_get", timeout_ms);
 }
 
 int queue_get_descriptor(struct queue *queue, const char *call, int timeout_ms)
@@ -532,9 +540,14 @@ static int get_as_block(brood_queue *memory, brood_block *message, enum get_way 
     return result;
 }
 
+int queue_get_block(brood_queue *memory, brood_block *message, const char *call, int timeout_ms)
+{
+    return get_as_block(memory, message, GET_BLOCK, call, timeout_ms);
+}
+
 int brood_queue_get_block(brood_queue *memory, brood_block *message, int timeout_ms)
 {
-    return get_as_block(memory, message, GET_BLOCK, "brood_queue_get_block", timeout_ms);
+    return queue_get_block(memory, message, "brood_queue_get_block", timeout_ms);
 }
 
 int brood_queue_borrow(brood_queue *memory, brood_block *message, int timeout_ms)
@@ -566,7 +579,7 @@ int brood_queue_done(brood_queue *memory, const void *borrowed)
     struct loan *loan = borrowed ? loan_find(self, queue, &queue->gets, borrowed) : NULL;
     if (!loan)
         return error_set(EPERM, "brood_queue_done: this thread has borrowed nothing at %p from %s", borrowed,
-                         noun_describe(&queue_kind, queue, text));
+                         queue_describe(queue, text));
     loan_end(self, loan);
     loan_give(self, loan);
     return 0;

@@ -52,14 +52,23 @@ static uint32_t look(struct loan *loan)
 
 /* ---- holding ---- */
 
-/* LATCH_CLEAN, LATCH_INHERITED; -ETIMEDOUT: it is another's. *before: the process that had it last. */
-static int hold(struct thread *self, struct loan *loan, uint64_t *before)
+/* LATCH_CLEAN; LATCH_INHERITED: the dead one's process, `owner`, stands there still, since its block may be kept for
+ * that, until own; -ETIMEDOUT: it is another's. */
+static int hold(struct thread *self, struct loan *loan)
 {
     int taken = latch_take_noting(self, &loan->word, FUTEX_WAITERS, LATCH_TRY);
-    *before = atomic_load_explicit(&loan->word.owner, memory_order_relaxed);
-    if (taken >= 0)
+    if (taken == LATCH_CLEAN)
         noun_hold(self, &loan->word);
+    if (taken == LATCH_INHERITED) {
+        latch_hold(self, &loan->word);
+        self->held++;
+    }
     return taken;
+}
+
+static void own(const struct thread *self, struct loan *loan)
+{
+    atomic_store_explicit(&loan->word.owner, (uint64_t)self->process, memory_order_relaxed);
 }
 
 /* Nobody need be woken: nobody waits for a loan to be given back. */
@@ -97,9 +106,10 @@ void loan_give(struct thread *self, struct loan *loan)
 /* ---- the dead ---- */
 
 /* Once every thread that might write to the block has ended. */
-static bool may_give(const struct loan *loan, uint64_t process)
+static bool may_give(const struct loan *loan)
 {
-    return state_of(loan) != LOAN_KEPT || thread_is_gone((uint32_t)process);
+    return state_of(loan) != LOAN_KEPT ||
+           thread_is_gone((uint32_t)atomic_load_explicit(&loan->word.owner, memory_order_relaxed));
 }
 
 /* Takes the latches that may know more of a dead one's loan than its state. 0, or -ETIMEDOUT. The dead letters' side
@@ -126,18 +136,17 @@ static bool sit(struct thread *self, struct queue *queue, struct side *side, str
     bool dead = is_dead(word), lent = state_of(loan) == LOAN_LENT || state_of(loan) == LOAN_MOVING;
     if ((word & FUTEX_TID_MASK) || (dead && lent))
         return false;
-    uint64_t before;
-    int taken = hold(self, loan, &before);
+    int taken = hold(self, loan);
     if (taken < 0)
         return false;
     if (taken == LATCH_CLEAN)
         return true;
     if (settle(self, queue, side, loan, LATCH_TRY) < 0 || state_of(loan) == LOAN_LENT ||
-        state_of(loan) == LOAN_MOVING || !may_give(loan, before)) {
-        atomic_store_explicit(&loan->word.owner, before, memory_order_relaxed); /* killed before: it stays longer */
+        state_of(loan) == LOAN_MOVING || !may_give(loan)) {
         loan_abandon(self, loan);
         return false;
     }
+    own(self, loan);
     atomic_store(&loan->state, LOAN_FREE);
     if (loan->block)
         heap_give(loan->block, &loan->block);
@@ -248,7 +257,7 @@ static bool bury(struct thread *self, struct queue *queue, struct loan *loan, in
         }
     }
     log_say(BROOD_WARNING, "a message of %zu bytes is thrown away: it was borrowed from %s by %u that died", loan->size,
-            noun_describe(&queue_kind, queue, text), loan->deliveries);
+            queue_describe(queue, text), loan->deliveries);
     loan_end(self, loan);
     loan_give(self, loan);
     return true;
@@ -257,9 +266,8 @@ static bool bury(struct thread *self, struct queue *queue, struct loan *loan, in
 struct loan *loan_returned(struct thread *self, struct queue *queue, int64_t deadline)
 {
     struct loan *loan;
-    uint64_t before;
     while ((loan = first_returned(queue)) != NULL) {
-        if (hold(self, loan, &before) < 0)
+        if (hold(self, loan) < 0)
             continue; /* another was faster */
         if (settle(self, queue, &queue->gets, loan, deadline) < 0) {
             loan_abandon(self, loan);
@@ -269,6 +277,7 @@ struct loan *loan_returned(struct thread *self, struct queue *queue, int64_t dea
             loan_give(self, loan);
             continue;
         }
+        own(self, loan);
         atomic_store(&loan->state, LOAN_LENT);
         if (queue->max_deliveries && loan->deliveries >= queue->max_deliveries && bury(self, queue, loan, deadline))
             continue;
@@ -324,7 +333,7 @@ bool loans_are_held(const struct side *side)
 {
     struct loan *loan;
     for (uint32_t i = 0; (loan = loan_at(side, i)) != NULL; i++)
-        if (look(loan) & FUTEX_TID_MASK || !may_give(loan, atomic_load(&loan->word.owner)))
+        if (look(loan) & FUTEX_TID_MASK || !may_give(loan))
             return true;
     return false;
 }

@@ -17,7 +17,7 @@ static bool has_room(struct queue *queue, const struct place *place, size_t size
 {
     uint64_t count = place->count - seen_count, bytes = place->bytes - seen_bytes;
     bool few = !queue->max_messages || (int64_t)count < 0 || count < queue->max_messages;
-    bool little = !queue->max_bytes || ((int64_t)bytes <= 0 && (queue->takes_any_size || size <= queue->max_bytes)) ||
+    bool little = !queue->max_bytes || ((int64_t)bytes <= 0 && (queue->is_of_pipe || size <= queue->max_bytes)) ||
                   (bytes <= queue->max_bytes && size <= queue->max_bytes - bytes);
     return few && little;
 }
@@ -222,7 +222,7 @@ static int check_open(struct queue *queue, const char *call)
     struct slot *life = NULL;
     bool naps = false;
     if (queue_is_closed(queue))
-        return error_set(EPIPE, "%s: %s is closed", call, noun_describe(&queue_kind, queue, text));
+        return error_set(EPIPE, "%s: %s is closed", call, queue_describe(queue, text));
     if (!atomic_load_explicit(&queue->gets.debts, memory_order_relaxed))
         return 0;
     int state = debts_state(&queue->gets, &debt, &life, &naps);
@@ -232,7 +232,7 @@ static int check_open(struct queue *queue, const char *call)
 static int explain(struct queue *queue, const struct put *put, int failed, const char *call, int timeout_ms)
 {
     char text[NOUN_TEXT];
-    noun_describe(&queue_kind, queue, text);
+    queue_describe(queue, text);
     struct place got = side_look(&queue->gets), there = side_look(&queue->puts);
     int64_t count = (int64_t)(there.count - got.count), bytes = (int64_t)(there.bytes - got.bytes);
     if (failed == -ENOMEM)
@@ -269,12 +269,12 @@ static int put_all(struct thread *self, struct put *put, const char *call, int t
 
 static int refuse_size(const struct queue *queue, size_t size, const char *call)
 {
-    if (queue->takes_any_size)
+    if (queue->is_of_pipe)
         return 0;
     char text[NOUN_TEXT];
     if (queue->max_bytes && size > queue->max_bytes)
         return error_set(EMSGSIZE, "%s: %zu bytes are more than %s may have at all, %llu", call, size,
-                         noun_describe(&queue_kind, queue, text), (unsigned long long)queue->max_bytes);
+                         queue_describe(queue, text), (unsigned long long)queue->max_bytes);
     return 0;
 }
 
@@ -364,30 +364,34 @@ static bool put_at_once(struct queue *queue, const void *message, size_t size)
 static int refuse_null(const struct queue *queue, const char *call)
 {
     char text[NOUN_TEXT];
-    return error_set(EINVAL, "%s: a message for %s is NULL, and not of 0 bytes", call,
-                     noun_describe(&queue_kind, queue, text));
+    return error_set(EINVAL, "%s: a message for %s is NULL, and not of 0 bytes", call, queue_describe(queue, text));
 }
 
-int brood_queue_put(brood_queue *memory, const void *message, size_t size, int timeout_ms)
+int queue_put(brood_queue *memory, const void *message, size_t size, const char *call, int timeout_ms)
 {
     int64_t deadline = LATCH_TRY;
     struct queue *queue = queue_in(memory);
     if (queue && size <= INLINE_MOST && (message || !size) && timeout_ms >= BROOD_FOREVER &&
         !atomic_load_explicit(&queue->gets.debts, memory_order_relaxed) && put_at_once(queue, message, size))
         return 0;
-    int failed = enter(queue, memory, "brood_queue_put", timeout_ms, &deadline);
+    int failed = enter(queue, memory, call, timeout_ms, &deadline);
     if (failed < 0 || !queue)
         return failed;
     if (!message && size)
-        return refuse_null(queue, "brood_queue_put");
-    if ((failed = refuse_size(queue, size, "brood_queue_put")) < 0)
+        return refuse_null(queue, call);
+    if ((failed = refuse_size(queue, size, call)) < 0)
         return failed;
     struct thread *self = thread_self();
     if (size > INLINE_MOST)
-        return put_large(self, queue, message, size, "brood_queue_put", timeout_ms, deadline);
+        return put_large(self, queue, message, size, call, timeout_ms, deadline);
     brood_block block = { (void *)(uintptr_t)message, size };
     struct put put = { .queue = queue, .messages = &block, .count = 1, .size = size };
-    return put_all(self, &put, "brood_queue_put", timeout_ms, deadline);
+    return put_all(self, &put, call, timeout_ms, deadline);
+}
+
+int brood_queue_put(brood_queue *memory, const void *message, size_t size, int timeout_ms)
+{
+    return queue_put(memory, message, size, "brood_queue_put", timeout_ms);
 }
 
 int queue_put_descriptor(struct queue *queue, int fd, const char *call, int timeout_ms)
@@ -459,7 +463,7 @@ static struct loan *find_reserved(struct thread *self, const struct queue *queue
     struct loan *loan = reserved ? loan_find(self, queue, &queue->puts, reserved) : NULL;
     if (!loan)
         error_set(EPERM, "%s: this thread has reserved nothing at %p in %s", call, reserved,
-                  noun_describe(&queue_kind, queue, text));
+                  queue_describe(queue, text));
     return loan;
 }
 
@@ -475,7 +479,7 @@ int brood_queue_commit(brood_queue *memory, void *reserved, size_t size)
         return -EPERM;
     if (size > loan->size)
         return error_set(EINVAL, "brood_queue_commit: %zu bytes of %zu that were reserved in %s", size, loan->size,
-                         noun_describe(&queue_kind, queue, text));
+                         queue_describe(queue, text));
     int failed = check_open(queue, "brood_queue_commit");
     if (failed < 0)
         return failed;

@@ -71,8 +71,13 @@ int waitable_announce(const brood_waitable *item, const char *call, struct waita
     void *object = (void *)(uintptr_t)item->object;
     *news = (struct waitable_news){ 0 };
     if (is_pipe(item)) {
-        brood_queue *queue = pipe_queue(object);
-        return queue ? queue_announce(queue, BROOD_GETS, call, news) : -EINVAL;
+        brood_queue *queue;
+        int failed = pipe_queue(object, call, &queue);
+        if (failed == -ETIMEDOUT) { /* others are in the way, just now */
+            news->naps = true;
+            return 0;
+        }
+        return failed < 0 ? failed : queue_announce(queue, BROOD_GETS, call, news);
     }
     if (is_higher(item)) {
         waitable_announcer *announcer = atomic_load(&announcers[item->kind]);

@@ -24,6 +24,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define LOOK_AGAIN 5000000 /* ns until one who polls a TLS connection looks what others have taken out of the socket */
+
 enum fault { SOUND, LATE, SHORT, CUT, LENGTH, LARGE, MEMORY, SEAL };
 
 static const struct {
@@ -480,6 +482,22 @@ static int wire_recv_fd(brood_connection *end, int64_t deadline)
 
 /* ---- waiting ---- */
 
+/* A look at a TLS session takes what it finds out of the socket, on which whoever receives sleeps: so it is his who is
+ * at that, and others see only what he has left. */
+static ssize_t look(brood_connection *end, short *events)
+{
+    unsigned char byte;
+    if (!end->stream.seal)
+        return stream_peek(&end->stream, &byte, 1, events);
+    *events = 0;
+    if (gate_enter(&end->receives, 0) < 0)
+        return stream_hidden(&end->stream) > 0 ? 1 : -EAGAIN;
+    ssize_t seen = stream_peek(&end->stream, &byte, 1, events);
+    tell_watch(end);
+    gate_leave(&end->receives);
+    return seen;
+}
+
 static int await_news(brood_connection *end, int64_t deadline)
 {
     int failed = broken(end);
@@ -487,12 +505,12 @@ static int await_news(brood_connection *end, int64_t deadline)
         return failed;
     for (;;) {
         short events;
-        unsigned char byte;
-        ssize_t seen = stream_peek(&end->stream, &byte, 1, &events);
-        tell_watch(end);
-        if (seen != -EAGAIN)
+        bool last = deadline != CLOCK_NEVER && clock_now() >= deadline;
+        if (look(end, &events) != -EAGAIN)
             return broken(end); /* what it is the call that receives it says */
-        if (socket_wait(end->stream.fd, events, deadline) < 0)
+        int64_t again = end->stream.seal ? clock_now() + LOOK_AGAIN : deadline;
+        int waited = last ? -ETIMEDOUT : socket_wait(end->stream.fd, events, again < deadline ? again : deadline);
+        if (last || (waited < 0 && waited != -ETIMEDOUT))
             return timed_out(end, "nothing came");
     }
 }

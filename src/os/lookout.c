@@ -144,7 +144,7 @@ int lookout_wait(struct lookout *lookout, struct sighting *seen, int room, int64
         if (found > 0)
             break;
         if (found < 0 && errno != EINTR)
-            return -ENOMEM;
+            return -errno;
         if (found == 0 && milliseconds(deadline) == 0)
             return -ETIMEDOUT;
     }

@@ -41,7 +41,7 @@ int lookout_alarm(struct lookout *lookout, int64_t at);
 int lookout_raise(struct lookout *lookout, bool up);
 
 /* Waits. How many were seen, at most `room`; alarm and flag are not among them, but end the wait: then it may be 0.
- * -ETIMEDOUT: nothing until `deadline`; -ENOMEM. */
+ * -ETIMEDOUT: nothing until `deadline`; -EBADF: its descriptor has been closed. */
 int lookout_wait(struct lookout *lookout, struct sighting *seen, int room, int64_t deadline);
 
 #endif

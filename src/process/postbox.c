@@ -96,12 +96,12 @@ static int fetch(size_t at, struct slip *slip, int *fds, int count)
     return size < 0 ? size : size == sizeof *slip && came == count ? 0 : -EPROTO;
 }
 
-/* Where the first one of that id lies; *count: how many were looked at. -ENOENT. */
-static int place_of(uint64_t id, int *count)
+/* Where the first one of that id lies, from `from` on; *count: how many lie before it, or at all. -ENOENT. */
+static int place_of(uint64_t id, int from, int *count)
 {
     struct slip slip;
-    int failed = post_rewind(box_fd, 0);
-    *count = 0;
+    int failed = post_rewind(box_fd, (size_t)from * sizeof slip);
+    *count = from;
     while (failed >= 0 && (failed = post_look(box_fd, &slip, sizeof slip, NULL, NULL)) >= 0) {
         if (slip.id == id)
             return *count;
@@ -113,7 +113,7 @@ static int place_of(uint64_t id, int *count)
 int postbox_find(uint64_t id, int ends[2])
 {
     struct slip slip;
-    int count, at = place_of(id, &count);
+    int count, at = place_of(id, 0, &count);
     return at < 0 ? at : fetch((size_t)at, &slip, ends, 2);
 }
 
@@ -121,7 +121,7 @@ int postbox_find(uint64_t id, int ends[2])
 static int own_end(void)
 {
     struct slip slip;
-    int end, count, at = place_of(OWN_END, &count);
+    int end, count, at = place_of(OWN_END, 0, &count);
     int failed = at < 0 ? at : fetch((size_t)at, &slip, &end, 1);
     return failed < 0 ? failed : end;
 }
@@ -132,6 +132,13 @@ static void close_all(const int *fds, int count)
         close(fds[--count]);
 }
 
+/* Whether it is needed. Of its own end there are two if one was killed as he turned it over. */
+static bool is_needed(const struct slip *slip, bool (*lives)(const struct slip *slip))
+{
+    int count;
+    return slip->id == OWN_END ? place_of(OWN_END, 1, &count) < 0 : lives(slip);
+}
+
 /* What lies first goes to the end, or away, if nobody needs it. 0 or -errno. */
 static int turn_over(int own, bool (*lives)(const struct slip *slip))
 {
@@ -139,7 +146,7 @@ static int turn_over(int own, bool (*lives)(const struct slip *slip))
     int failed = fetch(0, &slip, NULL, 0), fds[2];
     if (failed < 0)
         return failed;
-    if (slip.id == OWN_END || lives(&slip)) {
+    if (is_needed(&slip, lives)) {
         int count = slip.id == OWN_END ? 1 : 2;
         if ((failed = fetch(0, &slip, fds, count)) < 0)
             return failed;
@@ -153,17 +160,19 @@ static int turn_over(int own, bool (*lives)(const struct slip *slip))
 
 int postbox_put(const struct slip *slip, const int ends[2], bool (*lives)(const struct slip *slip))
 {
-    int own = own_end(), count;
+    int own = own_end(), turned = 0, count;
     if (own < 0)
         return own;
-    for (int i = 0; i < SWEEP_EACH && turn_over(own, lives) == 0; i++)
-        continue;
-    place_of(slip->id, &count);
-    for (int i = count; count >= SLIPS_MOST && i > 0 && turn_over(own, lives) == 0; i--)
-        continue;
+    for (int i = 0; i < SWEEP_EACH && turned == 0; i++)
+        turned = turn_over(own, lives);
+    place_of(slip->id, 0, &count);
+    for (int i = count; count >= SLIPS_MOST && i > 0 && turned == 0; i--)
+        turned = turn_over(own, lives);
     if (count >= SLIPS_MOST)
-        place_of(slip->id, &count);
-    int failed = count < SLIPS_MOST ? post_offer(own, slip, sizeof *slip, ends, 2) : -ETOOMANYREFS;
+        place_of(slip->id, 0, &count);
+    int failed = count < SLIPS_MOST                       ? post_offer(own, slip, sizeof *slip, ends, 2)
+                 : turned == -EMFILE || turned == -ENFILE ? turned
+                                                          : -ETOOMANYREFS;
     close(own);
     return failed == -EAGAIN ? -ETOOMANYREFS : failed;
 }

@@ -341,6 +341,10 @@ struct obituary *process_obituary(brood_process *process, const char *call, slot
         errno = -failed;
         return NULL;
     }
+    if (process->kind == HANDLE_PARENT) { /* its slot may be given back at any time, by its own starter */
+        error_set(ECHILD, "%s: process %d started this one, and not the other way round", call, process->pid);
+        return NULL;
+    }
     *id = process->id;
     struct obituary *obituary = handle_obituary(process);
     if (!obituary && errno == 0) { /* it has ended, and the slot is given back */

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define NAME_MOST 48 /* of a name, in sentences */
+
 /* Of a higher room (exchange/queue.h), which knows it from here. */
 const struct noun_kind queue_kind = { "queue", "a", 0x75657571u /* "queu" */, false, 0 };
 
@@ -71,9 +73,14 @@ int noun_refuse(const struct noun_kind *kind, const void *memory, const char *ca
 
 const char *noun_describe(const struct noun_kind *kind, const void *memory, char text[static NOUN_TEXT])
 {
-    const struct noun *noun = memory;
-    if (noun->name)
-        snprintf(text, NOUN_TEXT, "%s '%.48s'", kind->name, noun->name);
+    /* Others may look at what has just ended, and the memory be another's: then this is no name, but in the region. */
+    char *const *place = &((const struct noun *)memory)->name;
+    const char *name = __atomic_load_n(place, __ATOMIC_RELAXED);
+    int most = NAME_MOST;
+    while (most > 0 && !region_holds(name, (size_t)most))
+        most--;
+    if (most > 0)
+        snprintf(text, NOUN_TEXT, "%s '%.*s'", kind->name, most, name);
     else
         snprintf(text, NOUN_TEXT, "the %s at %p", kind->name, memory);
     return text;

@@ -104,9 +104,10 @@ void *tls_context_create(const struct seal_plan *plan, char why[SEAL_WHY])
         return give_up(context, why, "TLS", NULL);
     SSL_CTX_set_default_passwd_cb(context, no_passphrase);
     SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-    SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+    /* No session is resumed (by TLS 1.2, and by 1.3), and nothing comes that is no message. */
+    SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_NO_TICKET);
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
-    SSL_CTX_set_num_tickets(context, 0); /* no session is resumed; and nothing comes that is no message */
+    SSL_CTX_set_num_tickets(context, 0);
     if (plan->certificate) {
         if (SSL_CTX_use_certificate_chain_file(context, plan->certificate) != 1)
             return give_up(context, why, "the certificate", plan->certificate);

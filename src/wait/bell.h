@@ -12,6 +12,7 @@
  *
  * One duty is left to the bell's owner: whoever reaps a process rings the bells that it may have been at once more. A
  * ringer killed before it changed the word, with a sleeper stopped just before its sleep, leaves that sleeper to this.
+ * Where nobody reaps for the bell (a queue's `idle`) its sleepers nap instead.
  */
 #ifndef WAIT_BELL_H
 #define WAIT_BELL_H
