@@ -31,6 +31,9 @@
 #include <brood/listener.h>
 #include <brood/lock.h>
 #include <brood/log.h>
+#include <brood/managed_condition.h>
+#include <brood/managed_event.h>
+#include <brood/managed_lock.h>
 #include <brood/manager.h>
 #include <brood/memory.h>
 #include <brood/namespace.h>

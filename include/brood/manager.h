@@ -6,8 +6,9 @@
  *     ...                                        any process of the family, once it has the pointer:
  *     brood_dict_add(dict, "count", 1);          one step in the server: no update is lost
  *
- * So far there are dictionaries (brood/dict.h), lists (brood/list.h) and namespaces (brood/namespace.h). Objects lie in
- * the private memory of the server, so that nothing a client does, or dies of, can tear them. A call is a message to
+ * There are dictionaries (brood/dict.h), lists (brood/list.h) and namespaces (brood/namespace.h); and what one waits
+ * for: locks (brood/managed_lock.h), conditions (brood/managed_condition.h) and events (brood/managed_event.h). Objects
+ * lie in the private memory of the server, so that nothing a client does, or dies of, can tear them. A call is a message to
  * the server and back through the region: well under a microsecond while both are awake. The server does one call after
  * the other, and takes its clients in turn; one that sends or gets much holds the others up for as long as that is
  * copied. Within a family a plain brood_lock or brood_value is faster still; what a manager adds is structure, dynamic
@@ -46,6 +47,9 @@ typedef struct brood_manager brood_manager;
 typedef struct brood_dict brood_dict;
 typedef struct brood_list brood_list;
 typedef struct brood_namespace brood_namespace;
+typedef struct brood_managed_lock brood_managed_lock;
+typedef struct brood_managed_condition brood_managed_condition;
+typedef struct brood_managed_event brood_managed_event;
 
 typedef struct brood_manager_options {
     const char *name;  /* in messages, cut at 19 bytes; NULL: "manager" */
@@ -77,7 +81,8 @@ typedef struct brood_manager_stats {
     size_t memory;  /* bytes that the objects' contents take, roughly as malloc(3) counts */
     size_t clients; /* channels that threads have, those of the dead that the server has not seen yet included */
     uint64_t calls; /* done so far, this one included */
-    void *reserved[6];
+    size_t waiting; /* of the clients: for a lock, an event and the like */
+    void *reserved[5];
 } brood_manager_stats;
 
 /* Asks the server. EINVAL: also, `stats` is NULL. */
@@ -89,6 +94,10 @@ BROOD_API int brood_manager_stat(brood_manager *manager, brood_manager_stats *st
 BROOD_API brood_dict *brood_manager_dict(brood_manager *manager, const char *name);
 BROOD_API brood_list *brood_manager_list(brood_manager *manager, const char *name);
 BROOD_API brood_namespace *brood_manager_namespace(brood_manager *manager, const char *name);
+BROOD_API brood_managed_lock *brood_manager_lock(brood_manager *manager, const char *name);
+BROOD_API brood_managed_lock *brood_manager_rlock(brood_manager *manager, const char *name); /* a recursive one */
+BROOD_API brood_managed_condition *brood_manager_condition(brood_manager *manager, const char *name);
+BROOD_API brood_managed_event *brood_manager_event(brood_manager *manager, const char *name);
 
 /* The name refers to its object no longer, which goes if it has no handle. ENOENT: no object has that name. */
 BROOD_API int brood_manager_forget(brood_manager *manager, const char *name);

@@ -236,6 +236,13 @@ void channel_cancel(struct thread *self, struct switchboard *board, struct chann
     bell_ring(self, &board->bell);
 }
 
+void channel_took(struct channel *channel)
+{
+    /* Release: pairs with the server's load in client_took. */
+    atomic_store_explicit(&channel->request.took, atomic_load_explicit(&channel->request.number, memory_order_relaxed),
+                          memory_order_release);
+}
+
 int64_t spin_budget(const struct thread *self)
 {
     static _Thread_local unsigned tries;

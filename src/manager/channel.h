@@ -35,7 +35,8 @@
  * reply. block: the sender's to take, and to exchange for another; given back by the client, or by the server when the
  * client is gone. size: of the content, which is in `bytes` if it fits there, else in the block.
  * Of a request: cpu, where the client runs, + 1; sleeping: 1 while the client may sleep, by it; cancelled: the number
- * of the request that it does not want to wait for any more. Of a reply: result. */
+ * of the request that it does not want to wait for any more; took: of the last one whose reply it has taken, of those
+ * that are to be told (channel_took). Of a reply: result. */
 struct parcel {
     _Atomic uint32_t number;
     uint32_t size;
@@ -45,10 +46,10 @@ struct parcel {
             _Atomic uint32_t cpu;
             _Atomic uint32_t sleeping;
             _Atomic uint32_t cancelled;
+            _Atomic uint32_t took;
         };
         int32_t result;
     };
-    uint32_t reserved;
     unsigned char bytes[CHANNEL_ROOM];
 };
 
@@ -100,6 +101,9 @@ int channel_await(struct thread *self, struct switchboard *board, struct channel
 
 /* Has the server leave a request that waits. */
 void channel_cancel(struct thread *self, struct switchboard *board, struct channel *channel);
+
+/* What came with the reply is the client's, from this store on. One that is killed before has not had it. */
+void channel_took(struct channel *channel);
 
 /* How long either side spins, in nanoseconds: by its experience, but what falling asleep costs at least, and all that a
  * wake costs now and then: two that both sleep at once would never learn that they need not. */

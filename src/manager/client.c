@@ -41,11 +41,17 @@ static int say_gone(struct brood_manager *manager, const char *call, int failed)
                      atomic_load(&manager->pid));
 }
 
-int manager_call(struct brood_manager *manager, const char *call, struct channel *channel)
+/* Sends the request, and waits until the deadline, then for what became of it: a call that has been given up may have
+ * been answered meanwhile, and counts then. */
+static int call_until(struct brood_manager *manager, const char *call, struct channel *channel, int64_t deadline)
 {
     struct thread *self = thread_self();
     channel_send(self, &manager->board, channel);
-    int failed = channel_await(self, &manager->board, channel, CLOCK_NEVER);
+    int failed = channel_await(self, &manager->board, channel, deadline);
+    if (failed == -ETIMEDOUT) {
+        channel_cancel(self, &manager->board, channel);
+        failed = channel_await(self, &manager->board, channel, CLOCK_NEVER);
+    }
     if (failed < 0)
         return say_gone(manager, call, failed);
     if (channel->reply.result >= 0)
@@ -56,6 +62,11 @@ int manager_call(struct brood_manager *manager, const char *call, struct channel
         return error_set(-channel->reply.result, "%s: manager '%s': %s", call, manager->name,
                          strerror(-channel->reply.result));
     return error_set(-channel->reply.result, "%s: %.*s", call, (int)size, sentence);
+}
+
+int manager_call(struct brood_manager *manager, const char *call, struct channel *channel)
+{
+    return call_until(manager, call, channel, CLOCK_NEVER);
 }
 
 void manager_end(struct channel *channel)
@@ -96,6 +107,15 @@ static int fill(struct brood_manager *manager, const char *call, struct channel 
     return room == channel->request.bytes ? 0 : write_request(call, request, args, room, (size_t)size) < 0 ? -errno : 0;
 }
 
+/* The reply's value, if there is one and somebody wants it: `result`, or why it cannot be read. */
+static int read_value(const struct channel *channel, int result, brood_any *value)
+{
+    size_t size;
+    const void *content = parcel_content(&channel->reply, &size);
+    int failed = result >= 0 && value && size ? brood_any_decode(content, size, value) : 0;
+    return failed < 0 ? failed : result;
+}
+
 int manager_ask(struct brood_manager *manager, const char *call, const struct request *request,
                 const brood_any *const *args, brood_any *value)
 {
@@ -106,12 +126,27 @@ int manager_ask(struct brood_manager *manager, const char *call, const struct re
         return -errno;
     int result = fill(manager, call, channel, request, args);
     if (result == 0)
-        result = manager_call(manager, call, channel);
-    if (result >= 0 && value) {
-        size_t size;
-        const void *content = parcel_content(&channel->reply, &size);
-        int failed = size ? brood_any_decode(content, size, value) : 0;
-        result = failed < 0 ? failed : result;
+        result = read_value(channel, manager_call(manager, call, channel), value);
+    manager_end(channel);
+    return result;
+}
+
+int manager_wait(struct brood_manager *manager, const char *call, const struct request *request,
+                 const brood_any *const *args, int timeout_ms, brood_any *value)
+{
+    int64_t deadline =
+        timeout_ms == 0 ? CLOCK_NEVER : clock_deadline(timeout_ms); /* with 0 the server waits for nobody */
+    if (value)
+        *value = brood_any_nil();
+    struct channel *channel = channel_find(manager, &manager->board, call);
+    if (!channel)
+        return -errno;
+    int result = fill(manager, call, channel, request, args);
+    if (result == 0) {
+        int answer = call_until(manager, call, channel, deadline);
+        result = read_value(channel, answer, value);
+        if (result == answer)
+            channel_took(channel);
     }
     manager_end(channel);
     return result;
@@ -144,6 +179,7 @@ int brood_manager_stat(brood_manager *manager, brood_manager_stats *stats)
         stats->objects = figures.objects;
         stats->handles = figures.handles;
         stats->memory = figures.memory;
+        stats->waiting = figures.waiting;
     }
     manager_end(channel);
     return failed;

@@ -1,6 +1,8 @@
 /* manager/dictionary.c */
 #include "manager/dictionary.h"
 
+#include "manager/object.h"
+
 #include <errno.h>
 #include <stddef.h>
 
@@ -193,3 +195,23 @@ int dictionary_call(struct mapping *mapping, unsigned number, const struct item 
         return reply_fail(reply, -EINVAL, "%s is no key", item_is_what(&args[0]));
     return methods[number].call(mapping, args, reply);
 }
+
+static int call(struct object *object, struct caller *caller, unsigned number, const struct item *args, unsigned count,
+                struct parcel *reply)
+{
+    (void)caller;
+    return dictionary_call(&object->dictionary, number, args, count, reply);
+}
+
+static int copy(struct object *other, const struct object *object)
+{
+    return mapping_copy(&other->dictionary, &object->dictionary);
+}
+
+static void clear_object(struct object *object)
+{
+    mapping_clear(&object->dictionary);
+}
+
+const struct kind dictionary_served = { "a dictionary", "dictionary", false, call, copy, clear_object, NULL, NULL };
+const struct kind namespace_served = { "a namespace", "namespace", false, call, copy, clear_object, NULL, NULL };

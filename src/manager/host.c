@@ -1,6 +1,9 @@
 /* manager/host.c: the server's process: what it does first, and what it does when it is asked. */
+#include "manager/caller.h"
 #include "manager/hoard.h"
+#include "manager/mapping.h"
 #include "manager/objects.h"
+#include "manager/reply.h"
 #include "manager/server.h"
 #include "os/clock.h"
 #include "os/program.h"
@@ -24,7 +27,8 @@ static int stat(const struct host *host, struct parcel *reply)
     struct manager_figures figures = { .calls = host->calls,
                                        .objects = objects_count(host->objects),
                                        .handles = objects_handles(host->objects),
-                                       .memory = hoard_used };
+                                       .memory = hoard_used,
+                                       .waiting = callers_waiting };
     const struct channel *channel = atomic_load(&host->manager->board.channels);
     for (; channel; channel = channel->next)
         figures.clients += atomic_load(&channel->holder.word) != 0;
@@ -46,8 +50,19 @@ static int answer(void *context, struct client *client, const void *content, siz
     if (request.object == 0 && request.method == MANAGER_STAT)
         return stat(host, reply);
     struct cursor arguments = { (const uint8_t *)content + sizeof request, (const uint8_t *)content + size };
-    int32_t process = (int32_t)atomic_load(&client->channel->holder.owner);
-    return objects_call(host->objects, process, &request, &arguments, reply);
+    return objects_call(host->objects, client, &request, &arguments, reply);
+}
+
+static void cancel(void *context, struct client *client)
+{
+    (void)context;
+    objects_cancel(client);
+}
+
+static void gone(void *context, struct client *client)
+{
+    (void)context;
+    objects_gone(client);
 }
 
 static void look(void *context)
@@ -72,7 +87,7 @@ int host_main(void *arg)
 {
     struct brood_manager *manager = arg;
     struct host host = { .manager = manager };
-    const struct service service = { .context = &host, .call = answer, .look = look };
+    const struct service service = { .context = &host, .call = answer, .cancel = cancel, .gone = gone, .look = look };
     begin(manager);
     mapping_seed = (uint64_t)clock_now() * UINT64_C(0x9e3779b97f4a7c15);
     host.objects = objects_create();

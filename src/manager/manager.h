@@ -46,10 +46,14 @@ enum manager_method {
     MANAGER_FORGET,    /* (name) */
     MANAGER_COPY,      /* (id): an id */
     MANAGER_CLOSE,     /* (id, process that asked for it) */
+    MANAGER_LOCK,      /* (name or nil), as a dictionary */
+    MANAGER_RLOCK,
+    MANAGER_CONDITION,
+    MANAGER_EVENT,
 };
 
 struct manager_figures {
-    uint64_t clients, calls, objects, handles, memory;
+    uint64_t clients, calls, objects, handles, memory, waiting;
 };
 
 /* The server's process: its target, with the manager as its argument. */
@@ -72,5 +76,10 @@ void manager_end(struct channel *channel);
  * -EINVAL, -EMSGSIZE, with a sentence: an argument cannot be sent. */
 int manager_ask(struct brood_manager *manager, const char *call, const struct request *request,
                 const brood_any *const *args, brood_any *value);
+
+/* The same, of a call that the server may answer later, for `timeout_ms` milliseconds, and which says that what it got
+ * has arrived. */
+int manager_wait(struct brood_manager *manager, const char *call, const struct request *request,
+                 const brood_any *const *args, int timeout_ms, brood_any *value);
 
 #endif

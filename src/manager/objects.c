@@ -1,7 +1,7 @@
 /* manager/objects.c */
 #include "manager/objects.h"
 
-#include "manager/hoard.h"
+#include "manager/object.h"
 #include "os/thread.h"
 
 #include <errno.h>
@@ -11,18 +11,6 @@
 #define ARGUMENTS_MOST 3
 #define NAME_SAID 100 /* bytes of a name in a sentence */
 #define PLACE_BITS 32 /* of an id: where the object is; above that, which of those that were there */
-
-struct object {
-    uint64_t id;      /* 0: none */
-    uint32_t handles; /* of all processes */
-    bool named;
-    uint32_t turn;            /* how many were here: the next id is another */
-    enum manager_method type; /* by which it is opened */
-    union {
-        struct mapping dictionary;
-        struct sequence list;
-    };
-};
 
 /* handles: an id each, of one process. */
 struct holder {
@@ -38,6 +26,30 @@ struct objects {
     struct mapping names; /* to ids */
     struct holder *holders;
 };
+
+/* By the method that opens one. */
+static const struct kind *const kinds[] = {
+    [MANAGER_DICT] = &dictionary_served, [MANAGER_LIST] = &list_served,   [MANAGER_NAMESPACE] = &namespace_served,
+    [MANAGER_LOCK] = &lock_served,       [MANAGER_RLOCK] = &rlock_served, [MANAGER_CONDITION] = &condition_served,
+    [MANAGER_EVENT] = &event_served,
+};
+
+const struct kind *object_kind(const struct object *object)
+{
+    return kinds[object->type];
+}
+
+void object_release(struct line *line, int result)
+{
+    while (line->first)
+        caller_answer(line->first, result);
+}
+
+void object_dismiss(struct line *line)
+{
+    while (line->first)
+        caller_refuse(line->first, -EINVAL, "that object is gone");
+}
 
 struct objects *objects_create(void)
 {
@@ -66,10 +78,9 @@ static struct object *find(const struct objects *objects, uint64_t id)
 
 static void clear(struct object *object)
 {
-    if (object->type == MANAGER_LIST)
-        sequence_clear(&object->list);
-    else
-        mapping_clear(&object->dictionary);
+    object_kind(object)->clear(object);
+    while (object->holds)
+        hold_reduce(object->holds, object->holds->count);
 }
 
 static void forget_if_unused(struct objects *objects, struct object *object)
@@ -81,7 +92,7 @@ static void forget_if_unused(struct objects *objects, struct object *object)
     objects->living--;
 }
 
-static struct object *make(struct objects *objects, enum manager_method type)
+static struct object *make(struct objects *objects, unsigned type)
 {
     size_t place = 0;
     if (objects->living < objects->count)
@@ -104,13 +115,8 @@ static struct object *make(struct objects *objects, enum manager_method type)
         objects->count++;
     }
     struct object *object = objects->places[place];
-    object->id = (uint64_t)++object->turn << PLACE_BITS | place;
-    object->named = false;
-    object->type = type;
-    if (type == MANAGER_LIST)
-        object->list = (struct sequence){ .items = NULL };
-    else
-        object->dictionary = (struct mapping){ .pairs = NULL };
+    uint32_t turn = object->turn + 1;
+    *object = (struct object){ .id = (uint64_t)turn << PLACE_BITS | place, .turn = turn, .type = type };
     objects->living++;
     return object;
 }
@@ -187,22 +193,16 @@ void objects_look(struct objects *objects)
 
 /* ---- the manager's own calls ---- */
 
-static const char *type_name(enum manager_method type)
-{
-    return type == MANAGER_LIST ? "list" : type == MANAGER_NAMESPACE ? "namespace" : "dictionary";
-}
-
 /* name: nil, for an object without one. The reply is the id. */
-static int open_object(struct objects *objects, int32_t process, enum manager_method type, const struct item *name,
+static int open_object(struct objects *objects, int32_t process, unsigned type, const struct item *name,
                        struct parcel *reply)
 {
     const struct pair *pair = name->kind == BROOD_NIL ? NULL : mapping_find(&objects->names, name);
     struct object *object = pair ? find(objects, pair->value.natural) : make(objects, type);
     struct datum before;
     if (object && object->type != type)
-        return reply_fail(reply, -EINVAL, "'%.*s' is a %s, no %s",
-                          (int)(name->size < NAME_SAID ? name->size : NAME_SAID), (const char *)name->bytes,
-                          type_name(object->type), type_name(type));
+        return reply_fail(reply, -EINVAL, "'%.*s' is %s, no %s", (int)(name->size < NAME_SAID ? name->size : NAME_SAID),
+                          (const char *)name->bytes, object_kind(object)->article, kinds[type]->name);
     int result = object ? hold(objects, process, object) : -ENOMEM;
     if (result == 0 && !pair && name->kind != BROOD_NIL) {
         const struct item id = item_natural(object->id);
@@ -216,7 +216,7 @@ static int open_object(struct objects *objects, int32_t process, enum manager_me
         forget_if_unused(objects, object);
     }
     if (result < 0)
-        return reply_fail(reply, result, "the server has no memory for a %s", type_name(type));
+        return reply_fail(reply, result, "the server has no memory for %s", kinds[type]->article);
     const struct item id = item_natural(object->id);
     return reply_item(reply, 0, &id);
 }
@@ -235,13 +235,13 @@ static int forget(struct objects *objects, const struct item *name, struct parce
 
 static int copy_object(struct objects *objects, int32_t process, uint64_t id, struct parcel *reply)
 {
-    struct object *object = find(objects, id), *copy = object ? make(objects, object->type) : NULL;
+    struct object *object = find(objects, id);
     if (!object)
         return reply_fail(reply, -EINVAL, "that object is gone");
-    int result = -ENOMEM;
-    if (copy)
-        result = copy->type == MANAGER_LIST ? sequence_copy(&copy->list, &object->list)
-                                            : mapping_copy(&copy->dictionary, &object->dictionary);
+    if (!object_kind(object)->copy)
+        return reply_fail(reply, -EINVAL, "%s cannot be copied", object_kind(object)->article);
+    struct object *copy = make(objects, object->type);
+    int result = copy ? object_kind(object)->copy(copy, object) : -ENOMEM;
     if (result == 0)
         result = hold(objects, process, copy);
     if (result < 0) {
@@ -258,9 +258,9 @@ static int call_manager(struct objects *objects, int32_t process, unsigned metho
 {
     bool is_text = count >= 1 && args[0].kind == BROOD_STRING;
     bool is_id = count >= 1 && (args[0].kind == BROOD_INT || args[0].kind == BROOD_UINT);
-    bool opens = method == MANAGER_DICT || method == MANAGER_LIST || method == MANAGER_NAMESPACE;
+    bool opens = method < sizeof kinds / sizeof *kinds && kinds[method];
     if (opens && count == 1 && (is_text || args[0].kind == BROOD_NIL))
-        return open_object(objects, process, (enum manager_method)method, &args[0], reply);
+        return open_object(objects, process, method, &args[0], reply);
     if (method == MANAGER_FORGET && count == 1 && is_text)
         return forget(objects, &args[0], reply);
     if (method == MANAGER_COPY && count == 1 && is_id)
@@ -272,13 +272,11 @@ static int call_manager(struct objects *objects, int32_t process, unsigned metho
     return reply_fail(reply, -EINVAL, "a manager has no method %u with these arguments", method);
 }
 
-int objects_call(struct objects *objects, int32_t process, const struct request *request, struct cursor *arguments,
-                 struct parcel *reply)
+static int read_arguments(struct cursor *arguments, unsigned count, struct item *args, struct parcel *reply)
 {
-    struct item args[ARGUMENTS_MOST];
-    if (request->count > ARGUMENTS_MOST)
-        return reply_fail(reply, -EINVAL, "%u arguments are too many", request->count);
-    for (unsigned i = 0; i < request->count; i++) {
+    if (count > ARGUMENTS_MOST)
+        return reply_fail(reply, -EINVAL, "%u arguments are too many", count);
+    for (unsigned i = 0; i < count; i++) {
         int failed = item_read(arguments, &args[i], CBOR_DEPTH_MOST);
         if (failed == -EMSGSIZE)
             return reply_fail(reply, failed, "lists and maps lie more than %d deep", CBOR_DEPTH_MOST);
@@ -287,14 +285,43 @@ int objects_call(struct objects *objects, int32_t process, const struct request 
         if (failed < 0)
             return reply_fail(reply, failed, "argument %u is no value", i + 1);
     }
+    return 0;
+}
+
+int objects_call(struct objects *objects, struct client *client, const struct request *request,
+                 struct cursor *arguments, struct parcel *reply)
+{
+    struct item args[ARGUMENTS_MOST];
+    struct caller *caller = caller_of(client, false);
+    if (caller)
+        caller_settle(caller);
+    int failed = read_arguments(arguments, request->count, args, reply);
+    if (failed < 0)
+        return failed;
+    int32_t process = (int32_t)atomic_load(&client->channel->holder.owner);
     if (request->object == 0)
         return call_manager(objects, process, request->method, args, request->count, reply);
     struct object *object = find(objects, request->object);
     if (!object)
         return reply_fail(reply, -EINVAL, "that object is gone");
-    if (object->type == MANAGER_LIST)
-        return sequence_call(&object->list, request->method, args, request->count, reply);
-    return dictionary_call(&object->dictionary, request->method, args, request->count, reply);
+    const struct kind *kind = object_kind(object);
+    if (kind->waits && !(caller = caller_of(client, true)))
+        return -ENOMEM;
+    return kind->call(object, caller, request->method, args, request->count, reply);
+}
+
+void objects_cancel(struct client *client)
+{
+    struct caller *caller = caller_of(client, false);
+    if (caller && caller->object)
+        object_kind(caller->object)->leave(caller, false);
+}
+
+void objects_gone(struct client *client)
+{
+    struct caller *caller = caller_of(client, false);
+    if (caller)
+        caller_end(caller);
 }
 
 void objects_destroy(struct objects *objects)

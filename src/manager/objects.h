@@ -6,9 +6,9 @@
 #ifndef MANAGER_OBJECTS_H
 #define MANAGER_OBJECTS_H
 
-#include "manager/dictionary.h"
+#include "manager/cbor.h"
 #include "manager/manager.h"
-#include "manager/sequence.h"
+#include "manager/server.h"
 
 struct objects;
 
@@ -16,9 +16,13 @@ struct objects;
 struct objects *objects_create(void);
 void objects_destroy(struct objects *objects);
 
-/* A request that is not the manager's own MANAGER_STAT, with its arguments, by a thread of that process. */
-int objects_call(struct objects *objects, int32_t process, const struct request *request, struct cursor *arguments,
-                 struct parcel *reply);
+/* A request that is not the manager's own MANAGER_STAT, with its arguments. Its result, or SERVER_LATER. */
+int objects_call(struct objects *objects, struct client *client, const struct request *request,
+                 struct cursor *arguments, struct parcel *reply);
+
+/* It does not want to wait any more; it is gone. */
+void objects_cancel(struct client *client);
+void objects_gone(struct client *client);
 
 /* Gives back what processes had that are gone. */
 void objects_look(struct objects *objects);

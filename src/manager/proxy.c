@@ -101,6 +101,31 @@ int proxy_get(const struct proxy_type *type, struct proxy *proxy, const char *ca
     return proxy_ask(type, proxy, call, method, args, count, value);
 }
 
+int proxy_wait(const struct proxy_type *type, struct proxy *proxy, const char *call, unsigned method,
+               const brood_any *item, int timeout_ms, brood_any *value)
+{
+    int failed = enter(type, proxy, call);
+    if (failed == 0 && timeout_ms < BROOD_FOREVER)
+        failed = error_set(EINVAL, "%s: a timeout of %d ms", call, timeout_ms);
+    if (failed < 0) {
+        if (value)
+            *value = brood_any_nil();
+        return failed;
+    }
+    const brood_any waits = brood_any_bool(timeout_ms != 0);
+    const brood_any *const args[] = { item ? item : &waits, &waits };
+    const struct request request = { .object = proxy->id, .method = (uint16_t)method, .count = item ? 2 : 1 };
+    return manager_wait(proxy->manager, call, &request, args, timeout_ms, value);
+}
+
+int proxy_take(const struct proxy_type *type, struct proxy *proxy, const char *call, unsigned method, int timeout_ms)
+{
+    int result = proxy_wait(type, proxy, call, method, NULL, timeout_ms, NULL);
+    if (result == BROOD_INHERITED)
+        error_tell("%s: the %s comes from a holder that died: what it guards may be half written", call, type->name);
+    return result;
+}
+
 int proxy_count(const struct proxy_type *type, struct proxy *proxy, const char *call, unsigned method,
                 const brood_any *const *args, unsigned count)
 {

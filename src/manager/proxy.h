@@ -36,6 +36,13 @@ int proxy_ask(const struct proxy_type *type, struct proxy *proxy, const char *ca
 int proxy_get(const struct proxy_type *type, struct proxy *proxy, const char *call, unsigned method,
               const brood_any *const *args, unsigned count, brood_any *value);
 
+/* The same, of a call that may be answered later; `item`, if not NULL, goes along. EINVAL: also, the timeout. */
+int proxy_wait(const struct proxy_type *type, struct proxy *proxy, const char *call, unsigned method,
+               const brood_any *item, int timeout_ms, brood_any *value);
+
+/* The same, of a call by which something comes to be held: with BROOD_INHERITED a sentence says from whom. */
+int proxy_take(const struct proxy_type *type, struct proxy *proxy, const char *call, unsigned method, int timeout_ms);
+
 /* The same, of a call whose value is a number of things: INT_MAX, if there are more. */
 int proxy_count(const struct proxy_type *type, struct proxy *proxy, const char *call, unsigned method,
                 const brood_any *const *args, unsigned count);

@@ -2,6 +2,7 @@
 #include "manager/sequence.h"
 
 #include "manager/hoard.h"
+#include "manager/object.h"
 
 #include <errno.h>
 #include <string.h>
@@ -380,3 +381,22 @@ int sequence_call(struct sequence *sequence, unsigned number, const struct item 
         return reply_fail(reply, -EINVAL, "%s is no bool", item_is_what(&args[0]));
     return methods[number].call(sequence, args, reply);
 }
+
+static int call(struct object *object, struct caller *caller, unsigned number, const struct item *args, unsigned count,
+                struct parcel *reply)
+{
+    (void)caller;
+    return sequence_call(&object->list, number, args, count, reply);
+}
+
+static int copy(struct object *other, const struct object *object)
+{
+    return sequence_copy(&other->list, &object->list);
+}
+
+static void clear_object(struct object *object)
+{
+    sequence_clear(&object->list);
+}
+
+const struct kind list_served = { "a list", "list", false, call, copy, clear_object, NULL, NULL };

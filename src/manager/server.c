@@ -106,14 +106,23 @@ static void commit(struct channel *channel, uint32_t number, int result)
 
 void client_answer(struct client *client, int result)
 {
+    if (!client->waits)
+        return;
     client->waits = false;
     commit(client->channel, client->taken, result);
+}
+
+bool client_took(const struct client *client, uint32_t number)
+{
+    /* Acquire: pairs with the client's store in channel_took. */
+    return atomic_load_explicit(&client->channel->request.took, memory_order_acquire) == number;
 }
 
 static void serve(struct server *server, struct client *client)
 {
     struct channel *channel = client->channel;
     client->taken = atomic_load_explicit(&channel->request.number, memory_order_relaxed);
+    client->cancelled = false;
     client->idle = 0;
     server->last_cpu = atomic_load_explicit(&channel->request.cpu, memory_order_relaxed);
     size_t size;
@@ -163,7 +172,9 @@ static bool look_after(struct server *server, struct client *client)
         bury(server, client);
         return true;
     }
-    if (client->waits && server->service->cancel && atomic_load(&client->channel->request.cancelled) == client->taken) {
+    if (client->waits && !client->cancelled && server->service->cancel &&
+        atomic_load(&client->channel->request.cancelled) == client->taken) {
+        client->cancelled = true;
         server->service->cancel(server->service->context, client);
         return true;
     }
@@ -298,6 +309,8 @@ int server_run(struct switchboard *board, const struct service *service)
             sleep_until_news(&server);
     }
     atomic_store(&board->state, MANAGER_ENDED);
+    for (unsigned i = 0; i < server.count; i++)
+        server.clients[i]->waits = false;
     for (unsigned i = 0; i < server.count; i++) {
         if (service->gone)
             service->gone(service->context, server.clients[i]);

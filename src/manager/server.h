@@ -22,6 +22,7 @@ struct client {
     uint32_t taken; /* the number of the last request that was taken up */
     uint32_t idle;  /* rounds without one */
     bool waits;     /* it is to be answered later */
+    bool cancelled; /* and the service has been told that it does not want to wait any more */
 };
 
 struct service {
@@ -29,7 +30,8 @@ struct service {
     /* Carries out a request; its result, with the content of the reply in the parcel (parcel_room; of no bytes, if
      * nothing is said), or SERVER_LATER. */
     int (*call)(void *context, struct client *client, const void *request, size_t size, struct parcel *reply);
-    /* The client does not want to wait any more for what was to be later: answers it. NULL: nothing is ever later. */
+    /* The client does not want to wait any more for what was to be later: answers it, or does so soon. Told once for a
+     * request. NULL: nothing is ever later. */
     void (*cancel)(void *context, struct client *client);
     /* The client is gone: what it holds is given back, what it waits for is forgotten. */
     void (*gone)(void *context, struct client *client);
@@ -43,7 +45,11 @@ static inline struct parcel *client_reply(const struct client *client)
     return &client->channel->reply;
 }
 
+/* Nothing happens, if it does not wait: at the server's end nobody does, and all are told of that end. */
 void client_answer(struct client *client, int result);
+
+/* Whether the client has taken what the reply to that request gave it: the last one that tells (channel_took). */
+bool client_took(const struct client *client, uint32_t number);
 
 /* Holds the duty, and serves until `ending` is set, or a SIGTERM comes. 0, or -ENOMEM at the beginning. */
 int server_run(struct switchboard *board, const struct service *service);

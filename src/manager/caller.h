@@ -1,0 +1,92 @@
+/* manager/caller.h: a client as objects see it that others wait at: what it waits for, and what it holds.
+ *
+ * A thread waits for one thing at a time, so the caller is its own place in a line. Lines are fair: first come, first
+ * served. What it holds of an object (a lock, units of a semaphore, items that it has got) is a hold, which hangs from
+ * both. What its last call gave it is fresh until it has said that it took it: if it dies before, or asks for something
+ * else without having said so, the object gets that back as if it had never been given.
+ *
+ * All of it is private memory of the server, and goes with the client.
+ */
+#ifndef MANAGER_CALLER_H
+#define MANAGER_CALLER_H
+
+#include "manager/cbor.h"
+#include "manager/datum.h"
+#include "manager/server.h"
+
+struct object;
+
+/* next: of the same caller; next_of_object: of the same object. count: how often, or how many. */
+struct hold {
+    struct caller *caller;
+    struct object *object;
+    struct hold *next, *next_of_object;
+    uint64_t count;
+};
+
+/* How units of a hold end. DONE: passing ones, of which the caller had its use. UNTAKEN: the caller has never had them.
+ * DIED: it had them, and is gone. */
+enum hold_end { HOLD_DONE, HOLD_UNTAKEN, HOLD_DIED };
+
+struct line {
+    struct caller *first, *last;
+};
+
+/* object: which it waits at, in `line`; NULL: it does not wait. What it waits for is the object's to say and to read:
+ * item: to be put there; count: how much it wants; again: it is to get back what it had; notified: another's notify has
+ * brought it into this line.
+ * spare: a hold for what it may get, so that nothing fails when its turn has come. fresh: of which hold it has `given`
+ * since its last request, of that number; told: with news of a holder that had died. passing: it does
+ * not hold that any more when it asks for something else. */
+struct caller {
+    struct client *client;
+    struct object *object;
+    struct line *line;
+    struct caller *before, *behind;
+    struct datum item;
+    uint64_t count;
+    bool again, notified;
+    struct hold *holds, *spare, *fresh;
+    uint64_t given;
+    uint32_t number;
+    bool told, passing;
+};
+
+/* How many stand in some line. One server a process. */
+extern size_t callers_waiting;
+
+/* The client's; NULL: it has none, or there is no memory for one. */
+struct caller *caller_of(struct client *client, bool may_make);
+
+/* A new request of its: what the last one gave it is its own, or is given back. */
+void caller_settle(struct caller *caller);
+
+/* It is gone: it leaves its line, what it holds is given back, and it is no more. */
+void caller_end(struct caller *caller);
+
+/* At the end of the line, or out of it again, wherever it stands. */
+void caller_join(struct caller *caller, struct object *object, struct line *line);
+void caller_leave(struct caller *caller);
+
+/* Out of the line, with an answer; or one that says why not. */
+void caller_answer(struct caller *caller, int result);
+void caller_refuse(struct caller *caller, int failed, const char *sentence);
+
+/* Its process, for sentences. */
+int32_t caller_process(const struct caller *caller);
+
+/* ---- holds ---- */
+
+/* That it can be given something. 0 or -ENOMEM. */
+int caller_prepare(struct caller *caller);
+
+/* What it holds of the object; NULL: nothing. */
+struct hold *caller_hold(const struct caller *caller, const struct object *object);
+
+/* So many more, fresh; it has been prepared. told, passing: see above. */
+struct hold *caller_give(struct caller *caller, struct object *object, uint64_t count, bool told, bool passing);
+
+/* It holds so many less; with none left the hold is no more. */
+void hold_reduce(struct hold *hold, uint64_t count);
+
+#endif

@@ -1,0 +1,64 @@
+/* manager/object.h: an object of a server, and the table by which its type is known.
+ */
+#ifndef MANAGER_OBJECT_H
+#define MANAGER_OBJECT_H
+
+#include "manager/caller.h"
+#include "manager/dictionary.h"
+#include "manager/manager.h"
+#include "manager/sequence.h"
+
+/* Of locks and conditions. inherited: its last holder died, and nobody has released it since. sleepers: who waits for a
+ * notify. */
+struct turnstile {
+    struct line line, sleepers;
+    bool inherited;
+};
+
+struct flag {
+    struct line line;
+    bool set;
+};
+
+/* id: 0: none is here. handles: of all processes. turn: how many were here: the next id is another. */
+struct object {
+    uint64_t id;
+    uint32_t handles, turn;
+    bool named;
+    unsigned type; /* a manager_method, by which it is opened */
+    struct hold *holds;
+    union {
+        struct mapping dictionary;
+        struct sequence list;
+        struct turnstile lock;
+        struct flag event;
+    };
+};
+
+/* name: with its article, and without. Functions may be NULL where the type has nothing to do.
+ * call: carries out a request; `caller` is NULL where the type does not wait. copy: 0 or -ENOMEM, into an empty one;
+ * NULL: it cannot be copied. clear: gives back all that it has. leave: a caller that waits at it does not want to any
+ * more, and is to be answered, or is gone. lost: so many units of a hold of it end, in that way: it
+ * reduces the hold. */
+struct kind {
+    const char *article, *name;
+    bool waits;
+    int (*call)(struct object *object, struct caller *caller, unsigned method, const struct item *args, unsigned count,
+                struct parcel *reply);
+    int (*copy)(struct object *copy, const struct object *object);
+    void (*clear)(struct object *object);
+    void (*leave)(struct caller *caller, bool gone);
+    void (*lost)(struct hold *hold, uint64_t count, enum hold_end end);
+};
+
+extern const struct kind dictionary_served, namespace_served, list_served, lock_served, rlock_served, condition_served,
+    event_served;
+
+/* Of the object's type. */
+const struct kind *object_kind(const struct object *object);
+
+/* Everyone in the line gets that answer; and it says that the object is gone. */
+void object_release(struct line *line, int result);
+void object_dismiss(struct line *line);
+
+#endif
