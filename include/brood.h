@@ -31,9 +31,11 @@
 #include <brood/listener.h>
 #include <brood/lock.h>
 #include <brood/log.h>
+#include <brood/managed_barrier.h>
 #include <brood/managed_condition.h>
 #include <brood/managed_event.h>
 #include <brood/managed_lock.h>
+#include <brood/managed_semaphore.h>
 #include <brood/manager.h>
 #include <brood/memory.h>
 #include <brood/namespace.h>

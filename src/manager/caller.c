@@ -35,6 +35,7 @@ void caller_join(struct caller *caller, struct object *object, struct line *line
     caller->behind = NULL;
     *(line->last ? &line->last->behind : &line->first) = caller;
     line->last = caller;
+    line->count++;
     callers_waiting++;
 }
 
@@ -43,6 +44,7 @@ void caller_leave(struct caller *caller)
     struct line *line = caller->line;
     *(caller->before ? &caller->before->behind : &line->first) = caller->behind;
     *(caller->behind ? &caller->behind->before : &line->last) = caller->before;
+    line->count--;
     caller->line = NULL;
     caller->object = NULL;
     callers_waiting--;

@@ -30,6 +30,7 @@ enum hold_end { HOLD_DONE, HOLD_UNTAKEN, HOLD_DIED };
 
 struct line {
     struct caller *first, *last;
+    size_t count;
 };
 
 /* object: which it waits at, in `line`; NULL: it does not wait. What it waits for is the object's to say and to read:

@@ -213,5 +213,7 @@ static void clear_object(struct object *object)
     mapping_clear(&object->dictionary);
 }
 
-const struct kind dictionary_served = { "a dictionary", "dictionary", false, call, copy, clear_object, NULL, NULL };
-const struct kind namespace_served = { "a namespace", "namespace", false, call, copy, clear_object, NULL, NULL };
+const struct kind dictionary_served = {
+    "a dictionary", "dictionary", false, NULL, call, copy, clear_object, NULL, NULL
+};
+const struct kind namespace_served = { "a namespace", "namespace", false, NULL, call, copy, clear_object, NULL, NULL };

@@ -43,4 +43,4 @@ static void clear(struct object *object)
     object_dismiss(&object->event.line);
 }
 
-const struct kind event_served = { "an event", "event", true, call, NULL, clear, leave, NULL };
+const struct kind event_served = { "an event", "event", true, NULL, call, NULL, clear, leave, NULL };

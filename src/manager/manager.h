@@ -50,6 +50,9 @@ enum manager_method {
     MANAGER_RLOCK,
     MANAGER_CONDITION,
     MANAGER_EVENT,
+    MANAGER_SEMAPHORE,         /* (name or nil, units): these three have a number besides */
+    MANAGER_BOUNDED_SEMAPHORE, /* each thread holds its own units */
+    MANAGER_BARRIER,           /* (name or nil, parties) */
 };
 
 struct manager_figures {

@@ -20,6 +20,20 @@ struct flag {
     bool set;
 };
 
+/* Of semaphores. free: units to be taken; stale: how many of them come from the dead. most: there may be no more. */
+struct units {
+    struct line line;
+    uint64_t free, stale, most;
+};
+
+/* broken: 0, or why, as a result; by: which process had died. */
+struct gathering {
+    struct line line;
+    uint64_t parties;
+    int broken;
+    int32_t by;
+};
+
 /* id: 0: none is here. handles: of all processes. turn: how many were here: the next id is another. */
 struct object {
     uint64_t id;
@@ -32,10 +46,13 @@ struct object {
         struct sequence list;
         struct turnstile lock;
         struct flag event;
+        struct units semaphore;
+        struct gathering barrier;
     };
 };
 
 /* name: with its article, and without. Functions may be NULL where the type has nothing to do.
+ * begin: makes a zeroed one what it is to be, with what its opening has besides the name: 0, or why not. NULL: nothing.
  * call: carries out a request; `caller` is NULL where the type does not wait. copy: 0 or -ENOMEM, into an empty one;
  * NULL: it cannot be copied. clear: gives back all that it has. leave: a caller that waits at it does not want to any
  * more, and is to be answered, or is gone. lost: so many units of a hold of it end, in that way: it
@@ -43,6 +60,7 @@ struct object {
 struct kind {
     const char *article, *name;
     bool waits;
+    int (*begin)(struct object *object, const struct item *arg, struct parcel *reply);
     int (*call)(struct object *object, struct caller *caller, unsigned method, const struct item *args, unsigned count,
                 struct parcel *reply);
     int (*copy)(struct object *copy, const struct object *object);
@@ -52,7 +70,7 @@ struct kind {
 };
 
 extern const struct kind dictionary_served, namespace_served, list_served, lock_served, rlock_served, condition_served,
-    event_served;
+    event_served, semaphore_served, bounded_semaphore_served, barrier_served;
 
 /* Of the object's type. */
 const struct kind *object_kind(const struct object *object);

@@ -29,9 +29,16 @@ struct objects {
 
 /* By the method that opens one. */
 static const struct kind *const kinds[] = {
-    [MANAGER_DICT] = &dictionary_served, [MANAGER_LIST] = &list_served,   [MANAGER_NAMESPACE] = &namespace_served,
-    [MANAGER_LOCK] = &lock_served,       [MANAGER_RLOCK] = &rlock_served, [MANAGER_CONDITION] = &condition_served,
+    [MANAGER_DICT] = &dictionary_served,
+    [MANAGER_LIST] = &list_served,
+    [MANAGER_NAMESPACE] = &namespace_served,
+    [MANAGER_LOCK] = &lock_served,
+    [MANAGER_RLOCK] = &rlock_served,
+    [MANAGER_CONDITION] = &condition_served,
     [MANAGER_EVENT] = &event_served,
+    [MANAGER_SEMAPHORE] = &semaphore_served,
+    [MANAGER_BOUNDED_SEMAPHORE] = &bounded_semaphore_served,
+    [MANAGER_BARRIER] = &barrier_served,
 };
 
 const struct kind *object_kind(const struct object *object)
@@ -193,30 +200,55 @@ void objects_look(struct objects *objects)
 
 /* ---- the manager's own calls ---- */
 
-/* name: nil, for an object without one. The reply is the id. */
-static int open_object(struct objects *objects, int32_t process, unsigned type, const struct item *name,
+/* A new one, of which the process has a handle. NULL, with *failed and perhaps a sentence. */
+static struct object *begin_object(struct objects *objects, int32_t process, unsigned type, const struct item *with,
+                                   struct parcel *reply, int *failed)
+{
+    struct object *object = make(objects, type);
+    *failed = object ? 0 : -ENOMEM;
+    if (object && kinds[type]->begin)
+        *failed = kinds[type]->begin(object, with, reply);
+    if (*failed == 0)
+        *failed = hold(objects, process, object);
+    if (*failed == 0)
+        return object;
+    if (object)
+        forget_if_unused(objects, object);
+    return NULL;
+}
+
+static int give_name(struct objects *objects, struct object *object, const struct item *name)
+{
+    const struct item id = item_natural(object->id);
+    struct datum value, before;
+    datum_keep(&value, &id);
+    int result = mapping_set(&objects->names, name, value, &before);
+    object->named = result >= 0;
+    return result < 0 ? result : 0;
+}
+
+/* args: a name, or nil, for an object without one; and what the type needs to make one. The reply is the id. */
+static int open_object(struct objects *objects, int32_t process, unsigned type, const struct item *args,
                        struct parcel *reply)
 {
+    const struct item *name = &args[0];
     const struct pair *pair = name->kind == BROOD_NIL ? NULL : mapping_find(&objects->names, name);
-    struct object *object = pair ? find(objects, pair->value.natural) : make(objects, type);
-    struct datum before;
+    struct object *object = pair ? find(objects, pair->value.natural) : NULL;
+    int failed = 0;
     if (object && object->type != type)
         return reply_fail(reply, -EINVAL, "'%.*s' is %s, no %s", (int)(name->size < NAME_SAID ? name->size : NAME_SAID),
                           (const char *)name->bytes, object_kind(object)->article, kinds[type]->name);
-    int result = object ? hold(objects, process, object) : -ENOMEM;
-    if (result == 0 && !pair && name->kind != BROOD_NIL) {
-        const struct item id = item_natural(object->id);
-        struct datum value;
-        datum_keep(&value, &id);
-        result = mapping_set(&objects->names, name, value, &before);
-        object->named = result >= 0;
-        if (result < 0)
+    if (object) {
+        failed = hold(objects, process, object);
+    } else {
+        object = begin_object(objects, process, type, &args[1], reply, &failed);
+        if (object && name->kind != BROOD_NIL && (failed = give_name(objects, object, name)) < 0)
             let_go(objects, process, object->id);
-    } else if (result < 0 && object) {
-        forget_if_unused(objects, object);
     }
-    if (result < 0)
-        return reply_fail(reply, result, "the server has no memory for %s", kinds[type]->article);
+    if (failed == -ENOMEM)
+        return reply_fail(reply, failed, "the server has no memory for %s", kinds[type]->article);
+    if (failed < 0)
+        return failed;
     const struct item id = item_natural(object->id);
     return reply_item(reply, 0, &id);
 }
@@ -259,8 +291,8 @@ static int call_manager(struct objects *objects, int32_t process, unsigned metho
     bool is_text = count >= 1 && args[0].kind == BROOD_STRING;
     bool is_id = count >= 1 && (args[0].kind == BROOD_INT || args[0].kind == BROOD_UINT);
     bool opens = method < sizeof kinds / sizeof *kinds && kinds[method];
-    if (opens && count == 1 && (is_text || args[0].kind == BROOD_NIL))
-        return open_object(objects, process, method, &args[0], reply);
+    if (opens && count == (kinds[method]->begin ? 2 : 1) && (is_text || args[0].kind == BROOD_NIL))
+        return open_object(objects, process, method, args, reply);
     if (method == MANAGER_FORGET && count == 1 && is_text)
         return forget(objects, &args[0], reply);
     if (method == MANAGER_COPY && count == 1 && is_id)

@@ -25,7 +25,7 @@ static int enter(const struct proxy_type *type, const struct proxy *proxy, const
 
 /* It is made before its object is asked for: killed in between, this loses it, and not the object. */
 struct proxy *proxy_open(const struct proxy_type *type, struct brood_manager *manager, const char *call,
-                         unsigned method, const brood_any *what)
+                         unsigned method, const brood_any *const *args, unsigned count)
 {
     struct proxy *proxy = heap_take(sizeof *proxy, true);
     if (!proxy) {
@@ -33,9 +33,9 @@ struct proxy *proxy_open(const struct proxy_type *type, struct brood_manager *ma
         return NULL;
     }
     heap_label(proxy, type->label);
-    const struct request request = { .method = (uint16_t)method, .count = 1 };
+    const struct request request = { .method = (uint16_t)method, .count = (uint16_t)count };
     brood_any id;
-    if (manager_ask(manager, call, &request, &what, &id) < 0) {
+    if (manager_ask(manager, call, &request, args, &id) < 0) {
         int failed = errno;
         heap_give(proxy, NULL);
         errno = failed;
@@ -52,7 +52,16 @@ struct proxy *proxy_find(const struct proxy_type *type, struct brood_manager *ma
                          const char *name)
 {
     const brood_any what = brood_any_string(name);
-    return manager_enter(manager, call) < 0 ? NULL : proxy_open(type, manager, call, type->opens, &what);
+    const brood_any *const args[] = { &what };
+    return manager_enter(manager, call) < 0 ? NULL : proxy_open(type, manager, call, type->opens, args, 1);
+}
+
+struct proxy *proxy_find_with(const struct proxy_type *type, struct brood_manager *manager, const char *call,
+                              const char *name, const brood_any *with)
+{
+    const brood_any what = brood_any_string(name);
+    const brood_any *const args[] = { &what, with };
+    return manager_enter(manager, call) < 0 ? NULL : proxy_open(type, manager, call, type->opens, args, 2);
 }
 
 struct proxy *proxy_copy(const struct proxy_type *type, struct proxy *proxy, const char *call)
@@ -60,7 +69,7 @@ struct proxy *proxy_copy(const struct proxy_type *type, struct proxy *proxy, con
     if (enter(type, proxy, call) < 0)
         return NULL;
     const brood_any id = brood_any_uint(proxy->id);
-    return proxy_open(type, proxy->manager, call, MANAGER_COPY, &id);
+    return proxy_open(type, proxy->manager, call, MANAGER_COPY, (const brood_any *const[]){ &id }, 1);
 }
 
 int proxy_close(const struct proxy_type *type, struct proxy *proxy, const char *call)

@@ -24,9 +24,13 @@ struct proxy_type {
 
 /* A handle, by a method of the manager's that replies with an object's id. NULL with errno and a sentence. */
 struct proxy *proxy_open(const struct proxy_type *type, struct brood_manager *manager, const char *call,
-                         unsigned method, const brood_any *what);
+                         unsigned method, const brood_any *const *args, unsigned count);
 struct proxy *proxy_find(const struct proxy_type *type, struct brood_manager *manager, const char *call,
                          const char *name);
+
+/* The same, with what a new one is to be made of. */
+struct proxy *proxy_find_with(const struct proxy_type *type, struct brood_manager *manager, const char *call,
+                              const char *name, const brood_any *with);
 struct proxy *proxy_copy(const struct proxy_type *type, struct proxy *proxy, const char *call);
 int proxy_close(const struct proxy_type *type, struct proxy *proxy, const char *call);
 

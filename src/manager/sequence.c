@@ -399,4 +399,4 @@ static void clear_object(struct object *object)
     sequence_clear(&object->list);
 }
 
-const struct kind list_served = { "a list", "list", false, call, copy, clear_object, NULL, NULL };
+const struct kind list_served = { "a list", "list", false, NULL, call, copy, clear_object, NULL, NULL };

@@ -196,6 +196,6 @@ static void clear(struct object *object)
     object_dismiss(&object->lock.sleepers);
 }
 
-const struct kind lock_served = { "a lock", "lock", true, call, NULL, clear, leave, lost };
-const struct kind rlock_served = { "a recursive lock", "recursive lock", true, call, NULL, clear, leave, lost };
-const struct kind condition_served = { "a condition", "condition", true, call, NULL, clear, leave, lost };
+const struct kind lock_served = { "a lock", "lock", true, NULL, call, NULL, clear, leave, lost };
+const struct kind rlock_served = { "a recursive lock", "recursive lock", true, NULL, call, NULL, clear, leave, lost };
+const struct kind condition_served = { "a condition", "condition", true, NULL, call, NULL, clear, leave, lost };
