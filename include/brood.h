@@ -35,6 +35,7 @@
 #include <brood/managed_condition.h>
 #include <brood/managed_event.h>
 #include <brood/managed_lock.h>
+#include <brood/managed_queue.h>
 #include <brood/managed_semaphore.h>
 #include <brood/manager.h>
 #include <brood/memory.h>

@@ -8,11 +8,11 @@
  *
  * There are dictionaries (brood/dict.h), lists (brood/list.h) and namespaces (brood/namespace.h); and what one waits
  * for: locks (brood/managed_lock.h), conditions (brood/managed_condition.h), events (brood/managed_event.h), semaphores
- * (brood/managed_semaphore.h) and barriers (brood/managed_barrier.h). Objects lie in the private memory of the server,
- * so that nothing a client does, or dies of, can tear them. A call is a message to the server and back through the
- * region: well under a microsecond while both are awake. The server does one call after the other, and takes its clients
- * in turn; one that sends or gets much holds the others up for as long as that is copied. One that waits holds nobody
- * up. Within a family a plain brood_lock or brood_value is faster still; what a manager adds is structure, dynamic
+ * (brood/managed_semaphore.h), barriers (brood/managed_barrier.h) and queues (brood/managed_queue.h). Objects lie in the
+ * private memory of the server, so that nothing a client does, or dies of, can tear them. A call is a message to the
+ * server and back through the region: well under a microsecond while both are awake. The server does one call after the
+ * other, and takes its clients in turn; one that sends or gets much holds the others up for as long as that is copied.
+ * One that waits holds nobody up. Within a family a plain brood_lock or brood_value is faster still; what a manager adds is structure, dynamic
  * values, and that they are safe.
  *
  * A handle of an object is a pointer into the region, good in every process of the family. It belongs to the process
@@ -53,6 +53,7 @@ typedef struct brood_managed_condition brood_managed_condition;
 typedef struct brood_managed_event brood_managed_event;
 typedef struct brood_managed_semaphore brood_managed_semaphore;
 typedef struct brood_managed_barrier brood_managed_barrier;
+typedef struct brood_managed_queue brood_managed_queue;
 
 typedef struct brood_manager_options {
     const char *name;  /* in messages, cut at 19 bytes; NULL: "manager" */
@@ -103,11 +104,13 @@ BROOD_API brood_managed_condition *brood_manager_condition(brood_manager *manage
 BROOD_API brood_managed_event *brood_manager_event(brood_manager *manager, const char *name);
 
 /* The same, of what has a number: how many units a new semaphore has, 0 (a bounded one: 1) to INT_MAX; for how many
- * parties a new barrier is, 1 to 1,000,000. One that is there already has the number that it was made with. NULL,
+ * parties a new barrier is, 1 to 1,000,000; how many items may be in a new queue, 0: any number. One that is there already has the number that it was made with. NULL,
  * EINVAL: also, the number. */
 BROOD_API brood_managed_semaphore *brood_manager_semaphore(brood_manager *manager, const char *name, int units);
 BROOD_API brood_managed_semaphore *brood_manager_bounded_semaphore(brood_manager *manager, const char *name, int units);
 BROOD_API brood_managed_barrier *brood_manager_barrier(brood_manager *manager, const char *name, int parties);
+BROOD_API brood_managed_queue *brood_manager_queue(brood_manager *manager, const char *name, int max_items);
+BROOD_API brood_managed_queue *brood_manager_joinable_queue(brood_manager *manager, const char *name, int max_items);
 
 /* The name refers to its object no longer, which goes if it has no handle. ENOENT: no object has that name. */
 BROOD_API int brood_manager_forget(brood_manager *manager, const char *name);

@@ -84,7 +84,7 @@ struct hold *caller_give(struct caller *caller, struct object *object, uint64_t 
     if (!hold) {
         hold = caller->spare;
         caller->spare = NULL;
-        *hold = (struct hold){ caller, object, caller->holds, object->holds, 0 };
+        *hold = (struct hold){ caller, object, caller->holds, object->holds, 0, { .first = NULL } };
         caller->holds = object->holds = hold;
         caller->client->holds = true;
     }

@@ -10,18 +10,19 @@
 #ifndef MANAGER_CALLER_H
 #define MANAGER_CALLER_H
 
-#include "manager/cbor.h"
-#include "manager/datum.h"
+#include "manager/belt.h"
 #include "manager/server.h"
 
 struct object;
 
-/* next: of the same caller; next_of_object: of the same object. count: how often, or how many. */
+/* next: of the same caller; next_of_object: of the same object. count: how often, or how many; of a queue: those
+ * messages, the oldest first. */
 struct hold {
     struct caller *caller;
     struct object *object;
     struct hold *next, *next_of_object;
     uint64_t count;
+    struct belt lent;
 };
 
 /* How units of a hold end. DONE: passing ones, of which the caller had its use. UNTAKEN: the caller has never had them.
@@ -34,7 +35,7 @@ struct line {
 };
 
 /* object: which it waits at, in `line`; NULL: it does not wait. What it waits for is the object's to say and to read:
- * item: to be put there; count: how much it wants; again: it is to get back what it had; notified: another's notify has
+ * message: to be put there; count: how much it wants; again: it is to get back what it had; notified: another's notify has
  * brought it into this line.
  * spare: a hold for what it may get, so that nothing fails when its turn has come. fresh: of which hold it has `given`
  * since its last request, of that number; told: with news of a holder that had died. passing: it does
@@ -44,7 +45,7 @@ struct caller {
     struct object *object;
     struct line *line;
     struct caller *before, *behind;
-    struct datum item;
+    struct message *message;
     uint64_t count;
     bool again, notified;
     struct hold *holds, *spare, *fresh;

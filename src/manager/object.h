@@ -34,6 +34,15 @@ struct gathering {
     int32_t by;
 };
 
+/* most: there may be no more messages in it; 0: any number. lent: how many have been got, and are not done with.
+ * closed: nothing more can be put. */
+struct hatch {
+    struct belt belt;
+    struct line getters, putters, joiners;
+    uint64_t most, lent;
+    bool closed;
+};
+
 /* id: 0: none is here. handles: of all processes. turn: how many were here: the next id is another. */
 struct object {
     uint64_t id;
@@ -48,6 +57,7 @@ struct object {
         struct flag event;
         struct units semaphore;
         struct gathering barrier;
+        struct hatch queue;
     };
 };
 
@@ -70,7 +80,7 @@ struct kind {
 };
 
 extern const struct kind dictionary_served, namespace_served, list_served, lock_served, rlock_served, condition_served,
-    event_served, semaphore_served, bounded_semaphore_served, barrier_served;
+    event_served, semaphore_served, bounded_semaphore_served, barrier_served, queue_served, joinable_queue_served;
 
 /* Of the object's type. */
 const struct kind *object_kind(const struct object *object);

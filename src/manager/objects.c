@@ -39,6 +39,8 @@ static const struct kind *const kinds[] = {
     [MANAGER_SEMAPHORE] = &semaphore_served,
     [MANAGER_BOUNDED_SEMAPHORE] = &bounded_semaphore_served,
     [MANAGER_BARRIER] = &barrier_served,
+    [MANAGER_QUEUE] = &queue_served,
+    [MANAGER_JOINABLE_QUEUE] = &joinable_queue_served,
 };
 
 const struct kind *object_kind(const struct object *object)

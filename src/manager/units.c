@@ -1,7 +1,7 @@
 /* manager/units.c: semaphores, in the server: nobody waits while a unit is free.
  *
- * Units of a bounded one are held. One of a plain one is, too, but only until its taker asks for something else: then it
- * has had its use of it, and nobody holds it.
+ * Units of a bounded one are held. One of a plain one is, too, but only until its taker asks for something else: then
+ * it has had its use of it, and nobody holds it.
  */
 #include "manager/units.h"
 

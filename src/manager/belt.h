@@ -1,0 +1,34 @@
+/* manager/belt.h: messages in a row: what is in a queue, and what a thread has got from one. A message is a block of its
+ * own, so that none of this needs memory but the making of one.
+ */
+#ifndef MANAGER_BELT_H
+#define MANAGER_BELT_H
+
+#include "manager/datum.h"
+
+/* deliveries: how often one died who had it. */
+struct message {
+    struct message *next;
+    struct datum item;
+    unsigned deliveries;
+};
+
+struct belt {
+    struct message *first, *last;
+    size_t count;
+};
+
+/* NULL: no memory. */
+struct message *message_make(const struct item *item);
+void message_drop(struct message *message);
+
+void belt_append(struct belt *belt, struct message *message);
+void belt_prepend(struct belt *belt, struct message *message);
+
+/* The first one, out of it; the last one. NULL: there is none. */
+struct message *belt_take_first(struct belt *belt);
+struct message *belt_take_last(struct belt *belt);
+
+void belt_clear(struct belt *belt);
+
+#endif

@@ -1,0 +1,257 @@
+/* manager/hatch.c: queues, in the server: no getter waits while there is a message, no putter while there is room.
+ *
+ * A message that is got is lent: from a plain queue until its getter asks for something else, from a joinable one until
+ * the getter is done with it. So one that went to a getter that died comes back, before all others, and in its order.
+ */
+#include "manager/hatch.h"
+
+#include "manager/object.h"
+#include "manager/reply.h"
+
+#include <errno.h>
+#include <limits.h>
+
+typedef int hatch_method(struct object *object, struct caller *caller, const struct item *args, struct parcel *reply);
+
+static const char closed[] = "it was shut down", no_room[] = "there was no room in it to the end",
+                  nothing[] = "there was nothing in it to the end", not_done[] = "not all of its items are done with";
+
+static bool is_joinable(const struct object *object)
+{
+    return object->type == MANAGER_JOINABLE_QUEUE;
+}
+
+static bool has_room(const struct hatch *queue)
+{
+    return queue->most == 0 || queue->belt.count < queue->most;
+}
+
+static bool is_done(const struct hatch *queue)
+{
+    return queue->belt.count == 0 && queue->lent == 0;
+}
+
+/* ---- giving ---- */
+
+/* There is a message, and the caller is prepared: its result, with the item; or no memory for that, and it stays. */
+static int give(struct object *object, struct caller *caller, struct parcel *reply)
+{
+    struct hatch *queue = &object->queue;
+    unsigned deliveries = queue->belt.first->deliveries;
+    int result = reply_datum(reply, deliveries > INT_MAX / 2 ? INT_MAX / 2 : (int)deliveries, &queue->belt.first->item);
+    if (result < 0)
+        return result;
+    struct hold *hold = caller_give(caller, object, 1, false, !is_joinable(object));
+    belt_append(&hold->lent, belt_take_first(&queue->belt));
+    queue->lent++;
+    return result;
+}
+
+/* Whoever need not wait any more goes. */
+static void serve_next(struct object *object)
+{
+    struct hatch *queue = &object->queue;
+    while ((queue->belt.first && queue->getters.first) || (queue->putters.first && has_room(queue))) {
+        struct caller *getter = queue->belt.first ? queue->getters.first : NULL, *putter = queue->putters.first;
+        if (getter) {
+            caller_answer(getter, give(object, getter, client_reply(getter->client)));
+        } else {
+            belt_append(&queue->belt, putter->message);
+            putter->message = NULL;
+            caller_answer(putter, 0);
+        }
+    }
+    if (is_done(queue))
+        object_release(&queue->joiners, 0);
+}
+
+/* ---- methods ---- */
+
+static int put(struct object *object, struct caller *caller, const struct item *args, struct parcel *reply)
+{
+    struct hatch *queue = &object->queue;
+    if (queue->closed)
+        return reply_fail(reply, -EPIPE, "%s", closed);
+    bool room = has_room(queue);
+    if (!room && !args[1].boolean)
+        return reply_fail(reply, -ETIMEDOUT, "%s", no_room);
+    struct message *message = message_make(&args[0]);
+    if (!message)
+        return reply_fail(reply, -ENOMEM, "the server has no memory for that, or is not to have");
+    if (room) {
+        belt_append(&queue->belt, message);
+        serve_next(object);
+        return 0;
+    }
+    caller->message = message;
+    caller_join(caller, object, &queue->putters);
+    return SERVER_LATER;
+}
+
+static int get(struct object *object, struct caller *caller, const struct item *args, struct parcel *reply)
+{
+    struct hatch *queue = &object->queue;
+    if (caller_prepare(caller) < 0)
+        return -ENOMEM;
+    if (queue->belt.first) {
+        int result = give(object, caller, reply);
+        serve_next(object);
+        return result;
+    }
+    if (queue->closed)
+        return reply_fail(reply, -EPIPE, "%s", closed);
+    if (!args[0].boolean)
+        return reply_fail(reply, -ETIMEDOUT, "%s", nothing);
+    caller_join(caller, object, &queue->getters);
+    return SERVER_LATER;
+}
+
+static int done(struct object *object, struct caller *caller, const struct item *args, struct parcel *reply)
+{
+    struct hold *hold = caller_hold(caller, object);
+    (void)args;
+    if (!is_joinable(object))
+        return reply_fail(reply, -EINVAL, "it is no joinable queue");
+    if (!hold)
+        return reply_fail(reply, -EPERM, "this thread has got nothing from it that it is not done with");
+    message_drop(belt_take_first(&hold->lent));
+    hold_reduce(hold, 1);
+    object->queue.lent--;
+    serve_next(object);
+    return 0;
+}
+
+static int join(struct object *object, struct caller *caller, const struct item *args, struct parcel *reply)
+{
+    if (!is_joinable(object))
+        return reply_fail(reply, -EINVAL, "it is no joinable queue");
+    if (is_done(&object->queue))
+        return 0;
+    if (!args[0].boolean)
+        return reply_fail(reply, -ETIMEDOUT, "%s", not_done);
+    caller_join(caller, object, &object->queue.joiners);
+    return SERVER_LATER;
+}
+
+static void refuse_put(struct caller *putter, int failed, const char *sentence)
+{
+    message_drop(putter->message);
+    putter->message = NULL;
+    caller_refuse(putter, failed, sentence);
+}
+
+static int shut_down(struct object *object, struct caller *caller, const struct item *args, struct parcel *reply)
+{
+    struct hatch *queue = &object->queue;
+    (void)caller;
+    (void)args;
+    (void)reply;
+    queue->closed = true;
+    while (queue->putters.first)
+        refuse_put(queue->putters.first, -EPIPE, closed);
+    while (queue->getters.first) /* there is nothing in it, or nobody would wait */
+        caller_refuse(queue->getters.first, -EPIPE, closed);
+    return 0;
+}
+
+static int reply_number(struct parcel *reply, uint64_t number)
+{
+    const struct item item = item_natural(number);
+    return reply_item(reply, 0, &item);
+}
+
+static int count_items(struct object *object, struct caller *caller, const struct item *args, struct parcel *reply)
+{
+    (void)caller;
+    (void)args;
+    return reply_number(reply, object->queue.belt.count);
+}
+
+static int capacity(struct object *object, struct caller *caller, const struct item *args, struct parcel *reply)
+{
+    (void)caller;
+    (void)args;
+    return reply_number(reply, object->queue.most);
+}
+
+/* ---- as a type ---- */
+
+/* count: of arguments; the last is whether to wait. */
+static const struct {
+    hatch_method *call;
+    unsigned count;
+} methods[QUEUE_METHODS] = {
+    [QUEUE_PUT] = { put, 2 },
+    [QUEUE_GET] = { get, 1 },
+    [QUEUE_DONE] = { done, 0 },
+    [QUEUE_JOIN] = { join, 1 },
+    [QUEUE_SHUTDOWN] = { shut_down, 0 },
+    [QUEUE_COUNT] = { count_items, 0 },
+    [QUEUE_CAPACITY] = { capacity, 0 },
+};
+
+static int call(struct object *object, struct caller *caller, unsigned method, const struct item *args, unsigned count,
+                struct parcel *reply)
+{
+    if (method >= QUEUE_METHODS || count != methods[method].count || (count && args[count - 1].kind != BROOD_BOOL))
+        return reply_fail(reply, -EINVAL, "a queue has no such method, with these arguments");
+    return methods[method].call(object, caller, args, reply);
+}
+
+static int begin(struct object *object, const struct item *arg, struct parcel *reply)
+{
+    if (arg->kind != BROOD_INT || arg->integer < 0)
+        return reply_fail(reply, -EINVAL, "a queue is for 0 (any number) items or more");
+    object->queue.most = arg->natural;
+    return 0;
+}
+
+static void leave(struct caller *caller, bool gone)
+{
+    struct hatch *queue = &caller->object->queue;
+    bool putter = caller->line == &queue->putters;
+    const char *why = putter ? no_room : caller->line == &queue->getters ? nothing : not_done;
+    if (putter) {
+        message_drop(caller->message);
+        caller->message = NULL;
+    }
+    if (gone)
+        caller_leave(caller);
+    else
+        caller_refuse(caller, -ETIMEDOUT, why);
+}
+
+/* The last ones that it got, which are all of them if it died. */
+static void lost(struct hold *hold, uint64_t count, enum hold_end end)
+{
+    struct object *object = hold->object;
+    for (uint64_t i = 0; i < count; i++) {
+        struct message *message = belt_take_last(&hold->lent);
+        if (end == HOLD_DONE) {
+            message_drop(message);
+            continue;
+        }
+        message->deliveries += end == HOLD_DIED;
+        belt_prepend(&object->queue.belt, message);
+    }
+    object->queue.lent -= count;
+    hold_reduce(hold, count);
+    serve_next(object);
+}
+
+static void clear(struct object *object)
+{
+    struct hatch *queue = &object->queue;
+    while (queue->putters.first)
+        refuse_put(queue->putters.first, -EINVAL, "that object is gone");
+    object_dismiss(&queue->getters);
+    object_dismiss(&queue->joiners);
+    belt_clear(&queue->belt);
+    for (struct hold *hold = object->holds; hold; hold = hold->next_of_object)
+        belt_clear(&hold->lent);
+}
+
+const struct kind queue_served = { "a queue", "queue", true, begin, call, NULL, clear, leave, lost };
+const struct kind joinable_queue_served = {
+    "a joinable queue", "joinable queue", true, begin, call, NULL, clear, leave, lost
+};
