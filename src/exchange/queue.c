@@ -8,6 +8,7 @@
 #include "sync/waiter.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #define JOIN_NAP 50000000 /* ns */
@@ -30,8 +31,10 @@ const char *queue_describe(const struct queue *queue, char text[static NOUN_TEXT
 {
     static const struct noun_kind pipe_kind = { .name = "pipe" };
     if (queue->is_of_pipe && !queue->noun.name)
-        return strcpy(text, "the pipe");
-    return noun_describe(queue->is_of_pipe ? &pipe_kind : &queue_kind, queue, text);
+        snprintf(text, NOUN_TEXT, "the pipe");
+    else
+        noun_describe(queue->is_of_pipe ? &pipe_kind : &queue_kind, queue, text);
+    return text;
 }
 
 /* ---- its begin ---- */

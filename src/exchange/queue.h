@@ -347,7 +347,7 @@ enum loans_seen loans_watch(const struct side *side, struct futex_watch *watch, 
 int put_loan(struct thread *self, struct queue *queue, struct loan *loan, bool bounded, int64_t deadline);
 
 /* brood_queue_put, for another call: `call` is for sentences. */
-int queue_put(brood_queue *queue, const void *message, size_t size, const char *call, int timeout_ms);
+int queue_put(brood_queue *memory, const void *message, size_t size, const char *call, int timeout_ms);
 
 /* As brood_queue_put: a message that is a descriptor, a copy of which goes along (exchange/parcel.h). `call`: for
  * sentences. Besides: EBADF, ENOTSUP, ETOOMANYREFS, EMFILE, ENFILE. */
@@ -356,8 +356,8 @@ int queue_put_descriptor(struct queue *queue, int fd, const char *call, int time
 /* ---- getting (exchange/queue_get.c) ---- */
 
 /* brood_queue_get and _get_block, for another call. */
-int queue_get(brood_queue *queue, void *buffer, size_t size, size_t *got, const char *call, int timeout_ms);
-int queue_get_block(brood_queue *queue, brood_block *message, const char *call, int timeout_ms);
+int queue_get(brood_queue *memory, void *buffer, size_t size, size_t *got, const char *call, int timeout_ms);
+int queue_get_block(brood_queue *memory, brood_block *message, const char *call, int timeout_ms);
 
 /* The descriptor that is next. -errno, with a sentence: as brood_queue_get; EPROTO: a message is next; EBADF, EMFILE,
  * ENFILE. It stays there. EIO: it is lost. */
