@@ -31,12 +31,14 @@
 #include <brood/listener.h>
 #include <brood/lock.h>
 #include <brood/log.h>
+#include <brood/managed_array.h>
 #include <brood/managed_barrier.h>
 #include <brood/managed_condition.h>
 #include <brood/managed_event.h>
 #include <brood/managed_lock.h>
 #include <brood/managed_queue.h>
 #include <brood/managed_semaphore.h>
+#include <brood/managed_value.h>
 #include <brood/manager.h>
 #include <brood/memory.h>
 #include <brood/namespace.h>
@@ -48,6 +50,7 @@
 #include <brood/result.h>
 #include <brood/rwlock.h>
 #include <brood/semaphore.h>
+#include <brood/set.h>
 #include <brood/start.h>
 #include <brood/stats.h>
 #include <brood/task.h>

@@ -6,14 +6,16 @@
  *     ...                                        any process of the family, once it has the pointer:
  *     brood_dict_add(dict, "count", 1);          one step in the server: no update is lost
  *
- * There are dictionaries (brood/dict.h), lists (brood/list.h) and namespaces (brood/namespace.h); and what one waits
- * for: locks (brood/managed_lock.h), conditions (brood/managed_condition.h), events (brood/managed_event.h), semaphores
- * (brood/managed_semaphore.h), barriers (brood/managed_barrier.h) and queues (brood/managed_queue.h). Objects lie in the
- * private memory of the server, so that nothing a client does, or dies of, can tear them. A call is a message to the
- * server and back through the region: well under a microsecond while both are awake. The server does one call after the
- * other, and takes its clients in turn; one that sends or gets much holds the others up for as long as that is copied.
- * One that waits holds nobody up. Within a family a plain brood_lock or brood_value is faster still; what a manager adds is structure, dynamic
- * values, and that they are safe.
+ * There are dictionaries (brood/dict.h), lists (brood/list.h), sets (brood/set.h) and namespaces (brood/namespace.h),
+ * values (brood/managed_value.h) and arrays (brood/managed_array.h); and what one waits for: locks
+ * (brood/managed_lock.h), conditions (brood/managed_condition.h), events (brood/managed_event.h), semaphores
+ * (brood/managed_semaphore.h), barriers (brood/managed_barrier.h) and queues (brood/managed_queue.h).
+ *
+ * Objects lie in the private memory of the server, so that nothing a client does, or dies of, can tear them. A call is
+ * a message to the server and back through the region: well under a microsecond while both are awake. The server does
+ * one call after the other, and takes its clients in turn; one that sends or gets much holds the others up for as long
+ * as that is copied, and one that waits holds nobody up. Within a family a plain brood_lock or brood_value is faster
+ * still; what a manager adds is structure, dynamic values, names, and that they are safe.
  *
  * A handle of an object is a pointer into the region, good in every process of the family. It belongs to the process
  * that asked for it, and is no good when that has ended. Anybody may close it, before the manager is destroyed. An
@@ -35,6 +37,7 @@
 #ifndef BROOD_MANAGER_H
 #define BROOD_MANAGER_H
 
+#include <brood/any.h>
 #include <brood/result.h>
 #include <brood/start.h>
 #include <stddef.h>
@@ -48,6 +51,9 @@ typedef struct brood_manager brood_manager;
 typedef struct brood_dict brood_dict;
 typedef struct brood_list brood_list;
 typedef struct brood_namespace brood_namespace;
+typedef struct brood_set brood_set;
+typedef struct brood_managed_value brood_managed_value;
+typedef struct brood_managed_array brood_managed_array;
 typedef struct brood_managed_lock brood_managed_lock;
 typedef struct brood_managed_condition brood_managed_condition;
 typedef struct brood_managed_event brood_managed_event;
@@ -98,25 +104,35 @@ BROOD_API int brood_manager_stat(brood_manager *manager, brood_manager_stats *st
 BROOD_API brood_dict *brood_manager_dict(brood_manager *manager, const char *name);
 BROOD_API brood_list *brood_manager_list(brood_manager *manager, const char *name);
 BROOD_API brood_namespace *brood_manager_namespace(brood_manager *manager, const char *name);
+BROOD_API brood_set *brood_manager_set(brood_manager *manager, const char *name);
 BROOD_API brood_managed_lock *brood_manager_lock(brood_manager *manager, const char *name);
 BROOD_API brood_managed_lock *brood_manager_rlock(brood_manager *manager, const char *name); /* a recursive one */
 BROOD_API brood_managed_condition *brood_manager_condition(brood_manager *manager, const char *name);
 BROOD_API brood_managed_event *brood_manager_event(brood_manager *manager, const char *name);
 
 /* The same, of what has a number: how many units a new semaphore has, 0 (a bounded one: 1) to INT_MAX; for how many
- * parties a new barrier is, 1 to 1,000,000; how many items may be in a new queue, 0: any number. One that is there already has the number that it was made with. NULL,
- * EINVAL: also, the number. */
+ * parties a new barrier is, 1 to 1,000,000; how many items may be in a new queue, 0: any number. One that is there
+ * already has the number that it was made with. NULL, EINVAL: also, the number. */
 BROOD_API brood_managed_semaphore *brood_manager_semaphore(brood_manager *manager, const char *name, int units);
 BROOD_API brood_managed_semaphore *brood_manager_bounded_semaphore(brood_manager *manager, const char *name, int units);
 BROOD_API brood_managed_barrier *brood_manager_barrier(brood_manager *manager, const char *name, int parties);
 BROOD_API brood_managed_queue *brood_manager_queue(brood_manager *manager, const char *name, int max_items);
 BROOD_API brood_managed_queue *brood_manager_joinable_queue(brood_manager *manager, const char *name, int max_items);
 
+/* The same, of what begins with something: a new value; the items of a new array, a list, which has so many for ever.
+ * One that is there already is as it is. In C these are plain C values or a brood_any. NULL, EINVAL: also, the value is
+ * NULL, or has a string that is no UTF-8; the items are no list.  EMSGSIZE: lists and maps lie more than 64 deep. */
+BROOD_API brood_managed_value *brood_manager_value(brood_manager *manager, const char *name, const brood_any *value);
+BROOD_API brood_managed_array *brood_manager_array(brood_manager *manager, const char *name, const brood_any *items);
+
 /* The name refers to its object no longer, which goes if it has no handle. ENOENT: no object has that name. */
 BROOD_API int brood_manager_forget(brood_manager *manager, const char *name);
 
 #ifdef __cplusplus
 }
+#else
+#define brood_manager_value(manager, name, value) (brood_manager_value)((manager), (name), BROOD_ANY(value))
+#define brood_manager_array(manager, name, items) (brood_manager_array)((manager), (name), BROOD_ANY(items))
 #endif
 
 #endif

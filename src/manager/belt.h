@@ -1,5 +1,6 @@
-/* manager/belt.h: messages in a row: what is in a queue, and what a thread has got from one. A message is a block of its
- * own, so that none of this needs memory but the making of one.
+/* manager/belt.h: messages in a row: what is in a queue, and what a thread has got from one.
+ *
+ * A message is a block of its own, so that nothing but making one needs memory.
  */
 #ifndef MANAGER_BELT_H
 #define MANAGER_BELT_H

@@ -35,8 +35,8 @@ struct line {
 };
 
 /* object: which it waits at, in `line`; NULL: it does not wait. What it waits for is the object's to say and to read:
- * message: to be put there; count: how much it wants; again: it is to get back what it had; notified: another's notify has
- * brought it into this line.
+ * message: to be put there; count: how much it wants; again: it is to get back what it had; notified: another's notify
+ * has brought it into this line.
  * spare: a hold for what it may get, so that nothing fails when its turn has come. fresh: of which hold it has `given`
  * since its last request, of that number; told: with news of a holder that had died. passing: it does
  * not hold that any more when it asks for something else. */

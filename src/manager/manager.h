@@ -53,6 +53,9 @@ enum manager_method {
     MANAGER_SEMAPHORE,         /* (name or nil, units): these three have a number besides */
     MANAGER_BOUNDED_SEMAPHORE, /* each thread holds its own units */
     MANAGER_BARRIER,           /* (name or nil, parties) */
+    MANAGER_SET,               /* (name or nil) */
+    MANAGER_VALUE,             /* (name or nil, the value) */
+    MANAGER_ARRAY,             /* (name or nil, a list) */
     MANAGER_QUEUE,             /* (name or nil, how many there may be in it; 0: any number) */
     MANAGER_JOINABLE_QUEUE,    /* what is got from it is lent */
 };

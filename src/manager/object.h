@@ -52,7 +52,9 @@ struct object {
     struct hold *holds;
     union {
         struct mapping dictionary;
-        struct sequence list;
+        struct mapping set; /* its values are nil */
+        struct sequence list, array;
+        struct datum value;
         struct turnstile lock;
         struct flag event;
         struct units semaphore;
@@ -80,7 +82,8 @@ struct kind {
 };
 
 extern const struct kind dictionary_served, namespace_served, list_served, lock_served, rlock_served, condition_served,
-    event_served, semaphore_served, bounded_semaphore_served, barrier_served, queue_served, joinable_queue_served;
+    event_served, semaphore_served, bounded_semaphore_served, barrier_served, set_served, value_served, array_served,
+    queue_served, joinable_queue_served;
 
 /* Of the object's type. */
 const struct kind *object_kind(const struct object *object);

@@ -41,6 +41,9 @@ static const struct kind *const kinds[] = {
     [MANAGER_BARRIER] = &barrier_served,
     [MANAGER_QUEUE] = &queue_served,
     [MANAGER_JOINABLE_QUEUE] = &joinable_queue_served,
+    [MANAGER_SET] = &set_served,
+    [MANAGER_VALUE] = &value_served,
+    [MANAGER_ARRAY] = &array_served,
 };
 
 const struct kind *object_kind(const struct object *object)

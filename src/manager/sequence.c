@@ -332,6 +332,12 @@ void sequence_clear(struct sequence *sequence)
     *sequence = (struct sequence){ .items = NULL };
 }
 
+size_t sequence_span(const struct sequence *sequence, const struct item *begin, const struct item *end)
+{
+    size_t from = bound(sequence, begin), to = bound(sequence, end);
+    return to > from ? to - from : 0;
+}
+
 int sequence_copy(struct sequence *copy, const struct sequence *sequence)
 {
     int failed = make_room(copy, 0, 0, sequence->count);

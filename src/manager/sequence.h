@@ -39,6 +39,9 @@ struct sequence {
 int sequence_call(struct sequence *sequence, unsigned number, const struct item *args, unsigned count,
                   struct parcel *reply);
 
+/* How many items lie between two bounds of a slice. */
+size_t sequence_span(const struct sequence *sequence, const struct item *begin, const struct item *end);
+
 /* 0 or -ENOMEM: `copy`, empty, has the same. */
 int sequence_copy(struct sequence *copy, const struct sequence *sequence);
 void sequence_clear(struct sequence *sequence);
