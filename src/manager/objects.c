@@ -252,7 +252,7 @@ static int open_object(struct objects *objects, int32_t process, unsigned type, 
     }
     if (failed == -ENOMEM)
         return reply_fail(reply, failed, "the server has no memory for %s", kinds[type]->article);
-    if (failed < 0)
+    if (failed < 0 || !object)
         return failed;
     const struct item id = item_natural(object->id);
     return reply_item(reply, 0, &id);
