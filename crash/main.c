@@ -64,7 +64,7 @@ static const struct operation *const tables[] = { lock_operations,      semaphor
                                                   value_operations,     array_operations,     heap_operations,
                                                   resize_operations,    pool_operations,      process_operations,
                                                   queue_operations,     pipe_operations,      watch_operations,
-                                                  manager_operations };
+                                                  manager_operations,   managed_operations };
 static const char *const mode_names[POINT_MODES] = { "awake", "asleep", "paused" };
 static const char *const kind_names[POINT_KINDS] = { "stuck", "lost", "torn", "doubled" };
 

@@ -100,13 +100,13 @@ BROOD_API int brood_manager_stat(brood_manager *manager, brood_manager_stats *st
 
 /* A new handle of the object of that name, which is made if there is none; NULL: of a new one without a name. A caller
  * killed in it loses some 64 bytes of the region at most. NULL, EINVAL: the name is no UTF-8, or that of an object of
- * another type. */
+ * another type. (An rlock is a recursive lock.) */
 BROOD_API brood_dict *brood_manager_dict(brood_manager *manager, const char *name);
 BROOD_API brood_list *brood_manager_list(brood_manager *manager, const char *name);
 BROOD_API brood_namespace *brood_manager_namespace(brood_manager *manager, const char *name);
 BROOD_API brood_set *brood_manager_set(brood_manager *manager, const char *name);
 BROOD_API brood_managed_lock *brood_manager_lock(brood_manager *manager, const char *name);
-BROOD_API brood_managed_lock *brood_manager_rlock(brood_manager *manager, const char *name); /* a recursive one */
+BROOD_API brood_managed_lock *brood_manager_rlock(brood_manager *manager, const char *name);
 BROOD_API brood_managed_condition *brood_manager_condition(brood_manager *manager, const char *name);
 BROOD_API brood_managed_event *brood_manager_event(brood_manager *manager, const char *name);
 
