@@ -12,7 +12,7 @@ enum { PARTIES = 5, EACH = 300, KILLS = 60 };
 
 struct scene {
     brood_manager *manager;
-    brood_managed_lock *lock;
+    brood_managed_lock *lock, *others;
     atomic_int stage, result, order[PARTIES];
     int first, second; /* equal, unless a holder died between the two */
     int inherited;
@@ -249,6 +249,40 @@ static void gone_meanwhile(void)
     end(scene);
 }
 
+static int open_and_stay(void *arg)
+{
+    struct scene *scene = arg;
+    scene->others = CHECK_POINTER(brood_manager_lock(scene->manager, NULL));
+    CHECK_RESULT(brood_managed_lock_acquire(scene->others, 0), 0);
+    atomic_store(&scene->stage, 1);
+    for (;;)
+        pause();
+    return 0;
+}
+
+/* A lock that only a process has that dies goes with it, and sends away who waits. */
+static void owner_dies(void)
+{
+    struct scene *scene = new_scene(false);
+    pid_t owner = fork_child(open_and_stay, scene);
+    NEED(wait_word(&scene->stage, 1, TOLD_MS));
+    brood_managed_lock *own = scene->lock;
+    scene->lock = scene->others;
+    pid_t pids[2];
+    for (int i = 0; i < 2; i++) {
+        pids[i] = fork_child(take_and_stay, scene);
+        await_waiting(scene->manager, (size_t)i + 1);
+    }
+    CHECK_EQ(kill_child(owner), SIGKILL); /* the first gets the lock from it, and then both are told, or one */
+    NEED(wait_word(&scene->stage, 3, TOLD_MS));
+    int result = brood_managed_lock_acquire(scene->others, TOLD_MS);
+    CHECK_RESULT(result, -EINVAL);
+    for (int i = 0; i < 2; i++)
+        CHECK_EQ(kill_child(pids[i]), SIGKILL);
+    scene->lock = own;
+    end(scene);
+}
+
 static int find_by_name(void *arg)
 {
     struct scene *scene = arg;
@@ -341,6 +375,7 @@ int main(int argc, char **argv)
         { .name = "killed_waiter", .run = killed_waiter },
         { .name = "server_ends", .run = server_ends },
         { .name = "gone_meanwhile", .run = gone_meanwhile },
+        { .name = "owner_dies", .run = owner_dies },
         { .name = "by_name", .run = by_name },
         { .name = "wrong_calls", .run = wrong_calls },
         { .name = "killed_at_random", .run = killed_at_random, .deadline_s = 60 },

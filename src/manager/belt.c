@@ -67,6 +67,20 @@ struct message *belt_take_last(struct belt *belt)
     return message;
 }
 
+void belt_return(struct belt *belt, struct belt *from)
+{
+    if (!from->first)
+        return;
+    for (struct message *message = from->first; message; message = message->next)
+        message->deliveries++;
+    from->last->next = belt->first;
+    belt->first = from->first;
+    if (!belt->last)
+        belt->last = from->last;
+    belt->count += from->count;
+    *from = (struct belt){ .first = NULL };
+}
+
 void belt_clear(struct belt *belt)
 {
     struct message *message;

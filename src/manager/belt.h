@@ -30,6 +30,9 @@ void belt_prepend(struct belt *belt, struct message *message);
 struct message *belt_take_first(struct belt *belt);
 struct message *belt_take_last(struct belt *belt);
 
+/* All of `from` comes back from one that died, before what is there, in its order. */
+void belt_return(struct belt *belt, struct belt *from);
+
 void belt_clear(struct belt *belt);
 
 #endif

@@ -221,19 +221,16 @@ static void leave(struct caller *caller, bool gone)
         caller_refuse(caller, -ETIMEDOUT, why);
 }
 
-/* The last ones that it got, which are all of them if it died. */
+/* The last one that it got, or if it died all of them. */
 static void lost(struct hold *hold, uint64_t count, enum hold_end end)
 {
     struct object *object = hold->object;
-    for (uint64_t i = 0; i < count; i++) {
-        struct message *message = belt_take_last(&hold->lent);
-        if (end == HOLD_DONE) {
-            message_drop(message);
-            continue;
-        }
-        message->deliveries += end == HOLD_DIED;
-        belt_prepend(&object->queue.belt, message);
-    }
+    if (end == HOLD_DIED)
+        belt_return(&object->queue.belt, &hold->lent);
+    else if (end == HOLD_UNTAKEN)
+        belt_prepend(&object->queue.belt, belt_take_last(&hold->lent));
+    else
+        message_drop(belt_take_last(&hold->lent));
     object->queue.lent -= count;
     hold_reduce(hold, count);
     serve_next(object);
