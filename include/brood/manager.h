@@ -38,6 +38,8 @@
 #define BROOD_MANAGER_H
 
 #include <brood/any.h>
+#include <brood/connection.h>
+#include <brood/listener.h>
 #include <brood/result.h>
 #include <brood/start.h>
 #include <stddef.h>
@@ -81,6 +83,33 @@ BROOD_API int brood_manager_shutdown(brood_manager *manager);
  * channels of other threads that live are given back by their next call to any manager. ECHILD: another process started
  * it. */
 BROOD_API int brood_manager_destroy(brood_manager *manager);
+
+/* Has the server listen at an address too, for those outside the family: brood/listener.h has addresses, keys, TLS, and
+ * what strangers meet with. Any process of the family may call it, any number of times. Files and relative paths are
+ * the server's to open; texts are UTF-8. Without a key whoever reaches the address may do with the objects as he likes:
+ * a path is guarded by its folder, a port by nothing.
+ * 0, and who connects from then on is served.  EADDRINUSE, EACCES, EADDRNOTAVAIL, ENOENT, ENOTSUP, EMFILE, ENFILE: as
+ * brood_listener_create says.  ECHILD: the manager is another family's. */
+BROOD_API int brood_manager_listen(brood_manager *manager, const char *address, const brood_listener_options *options);
+
+/* Where it listens: what the last brood_manager_listen was given, with the port that the system chose, good until the
+ * next. Of a manager that was connected to: that address. NULL, ENOENT: nowhere. */
+BROOD_API const char *brood_manager_address(const brood_manager *manager);
+
+/* Connects to the server of a manager of another family, in another program or on another machine, which listens there:
+ * what is here called with the manager that it returns, and with handles of its objects, is done there. brood/
+ * connection.h says what keys and TLS are worth; docs/protocol.md what is spoken, so that other languages can.
+ *
+ * It and its handles are the calling process' own: in others, forked ones too, calls are EPERM. Each thread that calls
+ * has a connection of its own, until it ends. brood_manager_destroy closes them; its server is not this family's to
+ * shut down (ECHILD), and its process id is 0.
+ *
+ * Crash rule: of a client that dies, or that the network loses, the server gives back what it held, as of one of its
+ * family; what it had asked for is done wholly or not at all. EOWNERDEAD, of every call from then on: the server was
+ * killed, or the line is cut: what was asked for may have been done, or not. EPIPE: it was shut down.
+ * NULL, and errno: what brood_connection_open says (EACCES: the key).  EPROTO: what answers is no such server, or of
+ * another version.  ENOMEM. */
+BROOD_API brood_manager *brood_manager_connect(const char *address, const brood_connection_options *options);
 
 /* The server's process id; 0: it has ended. For messages, and to look at it. */
 BROOD_API int brood_manager_pid(const brood_manager *manager);

@@ -91,6 +91,7 @@ static bool take(struct thread *self, struct channel *channel)
     }
     noun_hold(self, &channel->holder);
     atomic_store(&channel->request.sleeping, 0);
+    atomic_store(&channel->session, 0);
     return true;
 }
 
@@ -210,9 +211,34 @@ struct channel *channel_find(struct brood_manager *manager, struct switchboard *
     return channel;
 }
 
+struct channel *channel_take(struct brood_manager *manager, struct switchboard *board, int32_t session,
+                             const char *call)
+{
+    struct thread *self = thread_self();
+    int failed = noun_may_hold(self);
+    if (failed < 0) {
+        errno = -failed;
+        return NULL;
+    }
+    struct channel *channel = take_or_make(self, manager, board);
+    if (channel)
+        atomic_store(&channel->session, session);
+    else
+        error_set(ENOMEM, "%s: no memory in the region for a channel to the manager", call);
+    return channel;
+}
+
+void channel_leave(struct thread *self, struct switchboard *board, struct channel *channel)
+{
+    noun_unhold(self, &channel->holder);
+    atomic_store(&channel->holder.word, FUTEX_OWNER_DIED);
+    bell_lift(self, &board->bell); /* the server looks at all of them before it sleeps again */
+    bell_ring(self, &board->bell);
+}
+
 /* ---- calling ---- */
 
-static bool is_answered(struct channel *channel)
+bool channel_is_answered(struct channel *channel)
 {
     /* Acquire: pairs with the server's store of the number. The request's is this thread's own. */
     return atomic_load_explicit(&channel->reply.number, memory_order_acquire) ==
@@ -252,18 +278,18 @@ int64_t spin_budget(const struct thread *self)
 /* A short while awake. True: it is answered. */
 static bool spin(struct thread *self, struct switchboard *board, struct channel *channel)
 {
-    bool answered = is_answered(channel);
+    bool answered = channel_is_answered(channel);
     if (answered || !spin_pays(atomic_load_explicit(&board->duty.cpu, memory_order_relaxed)))
         return answered;
     for (int i = 0; i < LOOKS_AT_ONCE && !answered; i++) {
         cpu_pause();
-        answered = is_answered(channel);
+        answered = channel_is_answered(channel);
     }
     if (answered)
         return true;
     int64_t end = clock_now() + spin_budget(self);
     do {
-        for (int i = 0; i < LOOKS_AT_ONCE && !(answered = is_answered(channel)); i++)
+        for (int i = 0; i < LOOKS_AT_ONCE && !(answered = channel_is_answered(channel)); i++)
             cpu_pause();
     } while (!answered && clock_now() < end);
     spin_learn(self, answered);
@@ -300,11 +326,11 @@ int channel_await(struct thread *self, struct switchboard *board, struct channel
 {
     if (spin(self, board, channel))
         return 0;
-    while (!is_answered(channel)) {
+    while (!channel_is_answered(channel)) {
         bool dead = atomic_load(&board->duty.word) & FUTEX_OWNER_DIED;
         bool ended = atomic_load(&board->state) == MANAGER_ENDED;
         if (dead || ended) /* what it said before that counts */
-            return is_answered(channel) ? 0 : ended ? -EPIPE : -EOWNERDEAD;
+            return channel_is_answered(channel) ? 0 : ended ? -EPIPE : -EOWNERDEAD;
         if (deadline != CLOCK_NEVER && clock_now() >= deadline)
             return -ETIMEDOUT;
         sleep_on_reply(self, board, channel, deadline);

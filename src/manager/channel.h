@@ -54,12 +54,14 @@ struct parcel {
 };
 
 /* holder: see above; 0: nobody's. next, manager: set before it is linked; constant. left: the manager is gone, and the
- * holder is to give the block back; by who destroys the manager. */
+ * holder is to give the block back; by who destroys the manager. session: whom the holder speaks for (manager/visitor.h);
+ * 0: itself; by the holder. */
 struct channel {
     _Alignas(64) struct robust_word holder;
     struct channel *next;
     struct brood_manager *manager;
     _Atomic uint32_t left;
+    _Atomic int32_t session;
     _Alignas(64) struct parcel request;
     _Alignas(64) struct parcel reply;
 };
@@ -84,6 +86,12 @@ struct switchboard {
  * ENOLCK, ENOMEM. `board` lies in the manager. */
 struct channel *channel_find(struct brood_manager *manager, struct switchboard *board, const char *call);
 
+/* One more channel, besides that which the thread has, to speak for somebody outside the family. NULL as above. And the
+ * end of it: what it held is given back, as if its holder had died. */
+struct channel *channel_take(struct brood_manager *manager, struct switchboard *board, int32_t session,
+                             const char *call);
+void channel_leave(struct thread *self, struct switchboard *board, struct channel *channel);
+
 /* Room for a content of that size in the parcel, which has it from now on. NULL: no memory, without a sentence. */
 void *parcel_room(struct parcel *parcel, size_t size);
 
@@ -104,6 +112,9 @@ void channel_cancel(struct thread *self, struct switchboard *board, struct chann
 
 /* What came with the reply is the client's, from this store on. One that is killed before has not had it. */
 void channel_took(struct channel *channel);
+
+/* Whether the request that was sent last has its reply. */
+bool channel_is_answered(struct channel *channel);
 
 /* How long either side spins, in nanoseconds: by its experience, but what falling asleep costs at least, and all that a
  * wake costs now and then: two that both sleep at once would never learn that they need not. */

@@ -2,6 +2,7 @@
 #include "error/error.h"
 #include "manager/cbor.h"
 #include "manager/manager.h"
+#include "manager/remote.h"
 #include "os/clock.h"
 #include "region/region.h"
 
@@ -17,18 +18,6 @@ int manager_enter(const struct brood_manager *manager, const char *call)
     if (!region_holds(manager, sizeof *manager) || manager->mark != MANAGER_MARK)
         return error_set(EINVAL, "%s: %p is no manager", call, (const void *)manager);
     return 0;
-}
-
-struct channel *manager_begin(struct brood_manager *manager, const char *call, size_t size, void **room)
-{
-    struct channel *channel = channel_find(manager, &manager->board, call);
-    if (!channel)
-        return NULL;
-    *room = parcel_room(&channel->request, size);
-    if (*room)
-        return channel;
-    error_set(ENOMEM, "%s: no memory in the region for %zu bytes to manager '%s'", call, size, manager->name);
-    return NULL;
 }
 
 /* Why there is no reply, as a sentence. */
@@ -121,6 +110,8 @@ int manager_ask(struct brood_manager *manager, const char *call, const struct re
 {
     if (value)
         *value = brood_any_nil();
+    if (manager->remote)
+        return remote_ask(manager, call, request, args, BROOD_FOREVER, value);
     struct channel *channel = channel_find(manager, &manager->board, call);
     if (!channel)
         return -errno;
@@ -152,6 +143,13 @@ int manager_wait(struct brood_manager *manager, const char *call, const struct r
     return result;
 }
 
+/* 0: it has none of that name, or is no map. */
+static uint64_t figure(const brood_any *map, const char *name)
+{
+    const brood_any key = brood_any_string(name), *value = brood_any_find(map, &key);
+    return value ? value->natural : 0;
+}
+
 int brood_manager_stat(brood_manager *manager, brood_manager_stats *stats)
 {
     static const char call[] = "brood_manager_stat";
@@ -160,28 +158,18 @@ int brood_manager_stat(brood_manager *manager, brood_manager_stats *stats)
         return failed;
     if (!stats)
         return error_null(call, "stats");
-    struct request *request;
-    void *room;
-    struct channel *channel = manager_begin(manager, call, sizeof *request, &room);
-    if (!channel)
-        return -errno;
-    request = room;
-    *request = (struct request){ .method = MANAGER_STAT };
-    failed = manager_call(manager, call, channel);
-    size_t size;
-    const void *reply = parcel_content(&channel->reply, &size);
-    struct manager_figures figures;
-    *stats = (brood_manager_stats){ .clients = 0 };
-    if (failed == 0 && reply && size == sizeof figures) {
-        memcpy(&figures, reply, sizeof figures);
-        stats->clients = figures.clients;
-        stats->calls = figures.calls;
-        stats->objects = figures.objects;
-        stats->handles = figures.handles;
-        stats->memory = figures.memory;
-        stats->waiting = figures.waiting;
-    }
-    manager_end(channel);
+    const struct request request = { .method = MANAGER_STAT };
+    brood_any map;
+    failed = manager_ask(manager, call, &request, NULL, &map);
+    *stats = (brood_manager_stats){
+        .objects = (size_t)figure(&map, "objects"),
+        .handles = (size_t)figure(&map, "handles"),
+        .memory = (size_t)figure(&map, "memory"),
+        .clients = (size_t)figure(&map, "clients"),
+        .calls = figure(&map, "calls"),
+        .waiting = (size_t)figure(&map, "waiting"),
+    };
+    brood_any_clear(&map);
     return failed;
 }
 

@@ -1,6 +1,8 @@
 /* manager/host.c: the server's process: what it does first, and what it does when it is asked. */
 #include "manager/caller.h"
+#include "manager/gateway.h"
 #include "manager/hoard.h"
+#include "manager/listen.h"
 #include "manager/mapping.h"
 #include "manager/objects.h"
 #include "manager/reply.h"
@@ -16,6 +18,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define FIGURES_ROOM 128 /* bytes of all of them, as a map */
+
 struct host {
     struct brood_manager *manager;
     struct objects *objects;
@@ -24,19 +28,23 @@ struct host {
 
 static int stat(const struct host *host, struct parcel *reply)
 {
-    struct manager_figures figures = { .calls = host->calls,
-                                       .objects = objects_count(host->objects),
-                                       .handles = objects_handles(host->objects),
-                                       .memory = hoard_used,
-                                       .waiting = callers_waiting };
+    int64_t clients = 0;
     const struct channel *channel = atomic_load(&host->manager->board.channels);
     for (; channel; channel = channel->next)
-        figures.clients += atomic_load(&channel->holder.word) != 0;
-    void *room = parcel_room(reply, sizeof figures);
-    if (!room)
-        return -ENOMEM;
-    memcpy(room, &figures, sizeof figures);
-    return 0;
+        clients += atomic_load(&channel->holder.word) != 0;
+    const brood_any pairs[] = {
+        brood_any_string("objects"), brood_any_uint(objects_count(host->objects)),
+        brood_any_string("handles"), brood_any_uint(objects_handles(host->objects)),
+        brood_any_string("memory"),  brood_any_uint(hoard_used),
+        brood_any_string("clients"), brood_any_int(clients),
+        brood_any_string("calls"),   brood_any_uint(host->calls),
+        brood_any_string("waiting"), brood_any_uint(callers_waiting),
+    };
+    const brood_any map = brood_any_map(pairs, sizeof pairs / sizeof *pairs / 2);
+    size_t size;
+    int failed = brood_any_encode(&map, parcel_room(reply, FIGURES_ROOM), FIGURES_ROOM, &size);
+    reply->size = failed < 0 ? 0 : (uint32_t)size;
+    return failed;
 }
 
 static int answer(void *context, struct client *client, const void *content, size_t size, struct parcel *reply)
@@ -50,6 +58,8 @@ static int answer(void *context, struct client *client, const void *content, siz
     if (request.object == 0 && request.method == MANAGER_STAT)
         return stat(host, reply);
     struct cursor arguments = { (const uint8_t *)content + sizeof request, (const uint8_t *)content + size };
+    if (request.object == 0 && request.method == MANAGER_LISTEN)
+        return listen_here(host->manager, client, &arguments, reply);
     return objects_call(host->objects, client, &request, &arguments, reply);
 }
 
@@ -94,6 +104,7 @@ int host_main(void *arg)
     if (!host.objects)
         return brood_fail(ENOMEM, "no memory for a server's objects");
     int result = server_run(&manager->board, &service);
+    gateway_end();
     objects_destroy(host.objects);
     return result;
 }

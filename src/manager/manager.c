@@ -3,6 +3,7 @@
 
 #include "error/error.h"
 #include "error/log.h"
+#include "manager/remote.h"
 #include "os/clock.h"
 #include "os/futex.h"
 #include "process/process.h"
@@ -142,7 +143,10 @@ static void end_server(struct brood_manager *manager)
 
 int brood_manager_shutdown(brood_manager *manager)
 {
-    int failed = enter_as_creator(manager, "brood_manager_shutdown");
+    static const char call[] = "brood_manager_shutdown";
+    int failed = enter_as_creator(manager, call);
+    if (failed == 0 && manager->remote)
+        failed = error_set(ECHILD, "%s: manager '%s' is another family's", call, manager->name);
     if (failed == 0)
         end_server(manager);
     return failed;
@@ -155,8 +159,12 @@ int brood_manager_destroy(brood_manager *manager)
     int failed = enter_as_creator(manager, "brood_manager_destroy");
     if (failed < 0)
         return failed;
-    end_server(manager);
-    channels_end(&manager->board);
+    if (manager->remote) {
+        remote_close(manager->remote);
+    } else {
+        end_server(manager);
+        channels_end(&manager->board);
+    }
     manager->mark = 0;
     heap_give(manager, NULL);
     return 0;
@@ -167,6 +175,6 @@ int brood_manager_pid(const brood_manager *manager)
     int failed = manager_enter(manager, "brood_manager_pid");
     if (failed < 0)
         return failed;
-    bool ended = atomic_load(&manager->board.duty.word) & FUTEX_OWNER_DIED;
+    bool ended = manager->remote || atomic_load(&manager->board.duty.word) & FUTEX_OWNER_DIED;
     return ended ? 0 : atomic_load(&manager->pid);
 }

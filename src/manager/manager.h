@@ -7,6 +7,7 @@
 #define MANAGER_MANAGER_H
 
 #include "manager/channel.h"
+#include "os/socket.h"
 
 #include <brood/any.h>
 #include <brood/manager.h>
@@ -16,9 +17,13 @@
 #define MANAGER_MARK UINT64_C(0x726567616e616d01)
 #define MANAGER_NAME 20
 
+struct remote;
+
 /* All but the board, whose owners stand there: by its creator, before the server begins; pid: by the server, before it
  * is up; server: the creator's handle of it, under `guard`, which only that process takes: a lock for all of a process'
- * managers would be held for good in a child that is forked meanwhile, and may start some of its own. */
+ * managers would be held for good in a child that is forked meanwhile, and may start some of its own.
+ * address: where it listens, by the server, before it says so. remote: of a manager that the creator has connected to
+ * (manager/remote.h), in its private memory; it has no server here. */
 struct brood_manager {
     struct switchboard board;
     uint64_t mark;
@@ -28,6 +33,8 @@ struct brood_manager {
     char name[MANAGER_NAME];
     pthread_mutex_t guard;
     brood_process *server;
+    char address[SOCKET_TEXT];
+    struct remote *remote;
 };
 
 /* object: 0 is the manager itself. */
@@ -35,7 +42,8 @@ struct request {
     uint64_t object;
     uint16_t method;
     uint16_t count; /* of arguments */
-    uint32_t reserved;
+    uint16_t type;  /* the method that opens an object that is asked in such words; 0: any */
+    uint16_t reserved;
 };
 
 enum manager_method {
@@ -58,10 +66,7 @@ enum manager_method {
     MANAGER_ARRAY,             /* (name or nil, a list) */
     MANAGER_QUEUE,             /* (name or nil, how many there may be in it; 0: any number) */
     MANAGER_JOINABLE_QUEUE,    /* what is got from it is lent */
-};
-
-struct manager_figures {
-    uint64_t clients, calls, objects, handles, memory, waiting;
+    MANAGER_LISTEN,            /* (address, options: manager/listen.c): the address; of its own family only */
 };
 
 /* The server's process: its target, with the manager as its argument. */
@@ -73,10 +78,8 @@ void manager_reap(struct brood_manager *manager);
 /* 0, or -EINVAL with a sentence: this is no manager. */
 int manager_enter(const struct brood_manager *manager, const char *call);
 
-/* A call to the server, by the calling thread, in three steps: room for a request of that many bytes; then the call
- * itself: its result, 0 and above, or -errno with a sentence; then, whatever the result, the end, after the reply's
- * content has been read. The first may fail: NULL with errno and a sentence. */
-struct channel *manager_begin(struct brood_manager *manager, const char *call, size_t size, void **room);
+/* A call to the server, by the calling thread, whose channel has a request: its result, 0 and above, or -errno with a
+ * sentence; then, whatever the result, the end, after the reply's content has been read. */
 int manager_call(struct brood_manager *manager, const char *call, struct channel *channel);
 void manager_end(struct channel *channel);
 

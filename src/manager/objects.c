@@ -2,6 +2,7 @@
 #include "manager/objects.h"
 
 #include "manager/object.h"
+#include "manager/session.h"
 #include "os/thread.h"
 
 #include <errno.h>
@@ -194,11 +195,17 @@ static void free_holder(struct objects *objects, struct holder *holder)
     free(holder);
 }
 
+/* Below 0: the session of that number. */
+static bool is_gone(int32_t process)
+{
+    return process < 0 ? !session_lives(-process) : thread_is_gone((uint32_t)process);
+}
+
 void objects_look(struct objects *objects)
 {
     for (struct holder *holder = objects->holders, *next; holder; holder = next) {
         next = holder->next;
-        if (holder->count == 0 || thread_is_gone((uint32_t)holder->process))
+        if (holder->count == 0 || is_gone(holder->process))
             free_holder(objects, holder);
     }
 }
@@ -325,6 +332,12 @@ static int read_arguments(struct cursor *arguments, unsigned count, struct item 
     return 0;
 }
 
+/* Types that are asked in the same words are called by the same function. */
+static bool is_kin(unsigned type, const struct kind *kind)
+{
+    return type < sizeof kinds / sizeof *kinds && kinds[type] && kinds[type]->call == kind->call;
+}
+
 int objects_call(struct objects *objects, struct client *client, const struct request *request,
                  struct cursor *arguments, struct parcel *reply)
 {
@@ -335,13 +348,16 @@ int objects_call(struct objects *objects, struct client *client, const struct re
     int failed = read_arguments(arguments, request->count, args, reply);
     if (failed < 0)
         return failed;
-    int32_t process = (int32_t)atomic_load(&client->channel->holder.owner);
+    int32_t session = atomic_load_explicit(&client->channel->session, memory_order_relaxed);
+    int32_t process = session ? -session : (int32_t)atomic_load(&client->channel->holder.owner);
     if (request->object == 0)
         return call_manager(objects, process, request->method, args, request->count, reply);
     struct object *object = find(objects, request->object);
     if (!object)
         return reply_fail(reply, -EINVAL, "that object is gone");
     const struct kind *kind = object_kind(object);
+    if (request->type && !is_kin(request->type, kind))
+        return reply_fail(reply, -EINVAL, "that object is %s", kind->article);
     if (kind->waits && !(caller = caller_of(client, true)))
         return -ENOMEM;
     return kind->call(object, caller, request->method, args, request->count, reply);

@@ -1,7 +1,8 @@
 /* manager/objects.h: the objects of a server, their names, and which process has handles of them.
  *
  * An object lives as long as it has a name or a handle. Handles are counted by the process that asked for them, and
- * given back when that is gone: a thread's end alone gives back none, since others of its process use them too.
+ * given back when that is gone: a thread's end alone gives back none, since others of its process use them too. Whoever
+ * comes from outside the family counts by its session (manager/session.h): as the process -number.
  */
 #ifndef MANAGER_OBJECTS_H
 #define MANAGER_OBJECTS_H

@@ -98,7 +98,9 @@ int proxy_ask(const struct proxy_type *type, struct proxy *proxy, const char *ca
             *value = brood_any_nil();
         return failed;
     }
-    const struct request request = { .object = proxy->id, .method = (uint16_t)method, .count = (uint16_t)count };
+    const struct request request = {
+        .object = proxy->id, .method = (uint16_t)method, .count = (uint16_t)count, .type = type->opens
+    };
     return manager_ask(proxy->manager, call, &request, args, value);
 }
 
@@ -123,7 +125,9 @@ int proxy_wait(const struct proxy_type *type, struct proxy *proxy, const char *c
     }
     const brood_any waits = brood_any_bool(timeout_ms != 0);
     const brood_any *const args[] = { item ? item : &waits, &waits };
-    const struct request request = { .object = proxy->id, .method = (uint16_t)method, .count = item ? 2 : 1 };
+    const struct request request = {
+        .object = proxy->id, .method = (uint16_t)method, .count = item ? 2 : 1, .type = type->opens
+    };
     return manager_wait(proxy->manager, call, &request, args, timeout_ms, value);
 }
 

@@ -1,6 +1,7 @@
 /* manager/server.c */
 #include "manager/server.h"
 
+#include "manager/gateway.h"
 #include "os/clock.h"
 #include "os/futex.h"
 #include "region/heap.h"
@@ -102,6 +103,8 @@ static void commit(struct channel *channel, uint32_t number, int result)
     atomic_exchange(&channel->reply.number, number);
     if (atomic_load_explicit(&channel->request.sleeping, memory_order_relaxed))
         futex_wake(&channel->reply.number, 1);
+    if (atomic_load_explicit(&channel->session, memory_order_relaxed))
+        gateway_ring();
 }
 
 void client_answer(struct client *client, int result)

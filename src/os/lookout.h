@@ -40,6 +40,11 @@ int lookout_alarm(struct lookout *lookout, int64_t at);
 /* Raises the flag, or lowers it. 0 or -errno. */
 int lookout_raise(struct lookout *lookout, bool up);
 
+/* Ends a wait, of now or the next, from any thread, by the flag; who waited then takes it in. For a lookout whose flag
+ * is not raised otherwise, after lookout_equip. */
+void lookout_poke(const struct lookout *lookout);
+void lookout_heed(const struct lookout *lookout);
+
 /* Waits. How many were seen, at most `room`; alarm and flag are not among them, but end the wait: then it may be 0.
  * -ETIMEDOUT: nothing until `deadline`; -EBADF: its descriptor has been closed. */
 int lookout_wait(struct lookout *lookout, struct sighting *seen, int room, int64_t deadline);

@@ -1,0 +1,27 @@
+/* manager/words.h: what operations and errors are called on the wire (docs/protocol.md), where numbers would tie the
+ * other end to one version of brood, and to one kind of machine.
+ */
+#ifndef MANAGER_WORDS_H
+#define MANAGER_WORDS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* type: the manager's method that opens such an object; 0: it is the manager's own. method: of that type. */
+struct operation {
+    const char *name;
+    uint16_t type, method;
+};
+
+/* Of the line itself: no server's methods. */
+enum { LINE_HELLO = 0xfffe, LINE_CANCEL = 0xffff };
+
+/* NULL: there is none. */
+const struct operation *operation_named(const char *name, size_t size);
+const struct operation *operation_of(unsigned type, unsigned method);
+
+/* "ENOENT", of 2 or of -2; "EIO" of what has no name here. And back: EIO of an unknown one. */
+const char *code_name(int code);
+int code_named(const char *name, size_t size);
+
+#endif
