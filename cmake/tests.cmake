@@ -71,11 +71,13 @@ foreach(source IN LISTS sources)
     target_link_libraries(plugin_${name} PRIVATE brood_gnu)
 endforeach()
 
-# What interop.sh has talk with Python.
-add_executable(interop_peer "${PROJECT_SOURCE_DIR}/tests/interop/peer.c")
-set_target_properties(interop_peer PROPERTIES OUTPUT_NAME peer BUILD_RPATH "${PROJECT_BINARY_DIR}"
-    RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/tests/interop")
-target_link_libraries(interop_peer PRIVATE brood_static brood_gnu)
+# What interop.sh and manager_protocol.sh have talk with Python.
+foreach(name IN ITEMS peer manager)
+    add_executable(interop_${name} "${PROJECT_SOURCE_DIR}/tests/interop/${name}.c")
+    set_target_properties(interop_${name} PROPERTIES OUTPUT_NAME ${name} BUILD_RPATH "${PROJECT_BINARY_DIR}"
+        RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/tests/interop")
+    target_link_libraries(interop_${name} PRIVATE brood_static brood_gnu)
+endforeach()
 
 # Fuzzers of what parses bytes from outside: tests/fuzz/NAME.c, with its corpus beside it. Every build runs over the
 # corpus. clang's has libFuzzer besides, for build-clang/tests/fuzz_NAME: some seconds here, longer in check.sh --long.

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define KEY .key = "open sesame", .key_size = 11
+#define FILES TEST_FOLDER "/tls/"
 #define LARGE 3000000
 
 /* What both families share for the test's own sake. */
@@ -349,6 +350,64 @@ static void large_values(void)
     finish(manager);
 }
 
+/* ---- other lines ---- */
+
+static void over_tcp(void)
+{
+    brood_manager *manager = CHECK_POINTER(brood_manager_start(NULL));
+    CHECK_RESULT(brood_manager_listen(manager, "tcp:127.0.0.1:0", NULL), 0);
+    CHECK_HAS(brood_manager_address(manager), "tcp:127.0.0.1:");
+    brood_manager *remote = CHECK_POINTER(brood_manager_connect(brood_manager_address(manager), NULL));
+    brood_dict *dict = CHECK_POINTER(brood_manager_dict(remote, NULL));
+    CHECK_RESULT(brood_dict_set(dict, "count", 0), 0);
+    add_often(dict);
+    CHECK_EQ(number_of(dict, "count"), ADDS);
+    CHECK_RESULT(brood_manager_destroy(remote), 0);
+    finish(manager);
+}
+
+static void over_tls(void)
+{
+    const brood_listener_options server = { .certificate = FILES "server.pem",
+                                            .private_key = FILES "server.key",
+                                            .authority = FILES "authority.pem",
+                                            KEY,
+                                            .handshake_ms = 2000 };
+    const brood_connection_options client = {
+        .certificate = FILES "client.pem", .private_key = FILES "client.key", .authority = FILES "authority.pem", KEY
+    };
+    const brood_connection_options nobody = { .authority = FILES "authority.pem", KEY };
+    const brood_connection_options mistaken = { .authority = FILES "stranger.pem", KEY };
+    brood_manager *manager = CHECK_POINTER(brood_manager_start(NULL));
+    int failed = brood_manager_listen(manager, "tcp:127.0.0.1:0", &server);
+    if (failed == -ENOTSUP && !TEST_OPENSSL) {
+        brood_manager_destroy(manager);
+        harness_skip("libbrood_openssl is not built");
+    }
+    CHECK_RESULT(failed, 0);
+    const char *address = brood_manager_address(manager);
+    CHECK_NULL(brood_manager_connect(address, &mistaken), EACCES);
+    CHECK(!brood_manager_connect(address, &nobody));
+    CHECK(!brood_manager_connect(address, &have_key));
+    brood_manager *remote = CHECK_POINTER(brood_manager_connect(address, &client));
+    NEED(remote != NULL);
+    brood_list *list = CHECK_POINTER(brood_manager_list(remote, NULL));
+    char *large = malloc(LARGE + 1);
+    NEED(large != NULL);
+    memset(large, 'x', LARGE);
+    large[LARGE] = 0;
+    brood_any value;
+    for (int i = 0; i < 5; i++) {
+        CHECK_RESULT(brood_list_append(list, large), 0);
+        CHECK_RESULT(brood_list_get(list, i, &value), 0);
+        CHECK_EQ(value.size, LARGE);
+        brood_any_clear(&value);
+    }
+    free(large);
+    CHECK_RESULT(brood_manager_destroy(remote), 0);
+    finish(manager);
+}
+
 /* ---- who is let in ---- */
 
 static void keys(void)
@@ -423,6 +482,8 @@ static const struct test_case cases[] = {
     { .name = "threads_of_one", .run = threads_of_one },
     { .name = "other_process", .run = other_process },
     { .name = "large_values", .run = large_values },
+    { .name = "over_tcp", .run = over_tcp },
+    { .name = "over_tls", .run = over_tls },
     { .name = "keys", .run = keys },
     { .name = "without_key", .run = without_key },
     { .name = "wrong_places", .run = wrong_places },

@@ -22,6 +22,7 @@ shellcheck       shellcheck
 procps           pgrep
 libboost-dev     /usr/include/boost/version.hpp
 python3          python3
+python3-cbor2    /usr/lib/python3/dist-packages/cbor2
 '
 
 usage='usage: sh tools/install.sh demo|check|bench|--help
@@ -33,7 +34,7 @@ build='gcc libc6-dev cmake ninja-build'
 libraries='libssl-dev libpng-dev libncurses-dev libuv1-dev'
 case "$#:${1:-}" in
     1:demo) needs="$build $libraries" ;;
-    1:check) needs="$build $libraries g++ clang clang-format clang-tidy shellcheck procps python3" ;;
+    1:check) needs="$build $libraries g++ clang clang-format clang-tidy shellcheck procps python3 python3-cbor2" ;;
     1:bench) needs="$build g++ libboost-dev python3" ;;
     1:--help)
         echo "$usage"

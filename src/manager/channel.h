@@ -54,8 +54,8 @@ struct parcel {
 };
 
 /* holder: see above; 0: nobody's. next, manager: set before it is linked; constant. left: the manager is gone, and the
- * holder is to give the block back; by who destroys the manager. session: whom the holder speaks for (manager/visitor.h);
- * 0: itself; by the holder. */
+ * holder is to give the block back; by who destroys the manager. session: for whom the holder speaks, by it: 0: for
+ * itself; else manager/visitor.h. */
 struct channel {
     _Alignas(64) struct robust_word holder;
     struct channel *next;

@@ -28,8 +28,8 @@ struct door {
     struct door *next;
 };
 
-/* doors: the list, and what is fresh: under `guard`; the rest of a door is the gateway's thread's. dozing: it may sleep,
- * and is to be rung for; ending: it is to end. */
+/* doors: the list, and what is fresh: under `guard`; the rest of a door is the gateway's thread's. dozing: that may
+ * sleep, and is to be rung for; ending: it is to end. */
 static struct {
     struct brood_manager *manager;
     struct lookout lookout;

@@ -1,5 +1,5 @@
-/* manager/listen.c: brood_manager_listen, on both sides. The options travel as a map, in which what is not set is nil or
- * 0: a key is in the region no longer than the call, and the region is in no core dump.
+/* manager/listen.c: brood_manager_listen, on both sides. The options travel as a map, in which what is not set is nil
+ * or 0: a key is in the region no longer than the call, and the region is in no core dump.
  */
 #include "manager/listen.h"
 

@@ -1,0 +1,347 @@
+"""manager_protocol.py PROGRAM PAGE SEAL: a manager's server (PROGRAM: tests/interop/manager.c) called by Python.
+
+Nothing here knows brood but by PAGE, docs/protocol.md: the client is the one that stands there, and each operation of
+its table is tried. Then come bytes that no client of brood's would send. SEAL is there if keys can be used.
+"""
+import errno
+import os
+import random
+import re
+import select
+import socket
+import struct
+import subprocess
+import sys
+import time
+import traceback
+
+import cbor2
+
+PROGRAM, PAGE, SEAL = sys.argv[1:4]
+KEY = b"open sesame"
+CASE_S = 60
+page = open(PAGE, encoding="utf-8").read()
+exec(re.search(r"^```py\n(.*?)^```$", page, re.M | re.S).group(1))  # Manager
+named = set(re.findall(r"^\| `([a-z_.]+)` \|", page, re.M))
+passed = failed = 0
+
+
+class Server:
+    def __init__(self, key=None):
+        self.address = "\0brood-protocol-%d-%s" % (os.getpid(), "open" if key is None else "closed")
+        self.process = subprocess.Popen([PROGRAM, "unix:@" + self.address[1:], key.decode() if key else "-"],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout.readline() == "unix:@" + self.address[1:] + "\n"
+
+    def amounts(self):
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        return self.process.stdout.readline().split()
+
+    def until(self, *amounts):
+        end = time.monotonic() + 10
+        while self.amounts() != list(amounts):
+            assert time.monotonic() < end, self.amounts()
+
+    def end(self):
+        self.process.stdin.close()
+        assert self.process.wait(CASE_S) == 0
+
+
+class Raw:
+    """A line without a client: frames, or bytes that are none."""
+
+    def __init__(self, server, greet=True):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(CASE_S)
+        self.socket.connect(server.address)
+        if greet:
+            assert self.ask([0, "hello", 1])[1] == 0
+
+    def send(self, content):
+        self.socket.sendall(struct.pack("!i", len(content)) + content)
+
+    def exactly(self, size):
+        got = b""
+        while len(got) < size:
+            more = self.socket.recv(size - len(got))
+            if not more:
+                raise EOFError
+            got += more
+        return got
+
+    def receive(self):
+        return cbor2.loads(self.exactly(struct.unpack("!i", self.exactly(4))[0]))
+
+    def ask(self, request):
+        self.send(request if isinstance(request, bytes) else cbor2.dumps(request))
+        return self.receive()
+
+    def is_closed(self):
+        try:
+            return self.socket.recv(1) == b""
+        except ConnectionError:
+            return True
+
+
+def fails(code, call, *arguments):
+    try:
+        call(*arguments)
+    except OSError as error:
+        assert error.errno == code and error.args[1], error
+    else:
+        raise AssertionError("it was done")
+
+
+class Fails:
+    def __init__(self, code):
+        self.code = code
+
+
+# Each: an operation, its arguments but for the object, and its result and value, or how it fails.
+DICT = [
+    ("set", "a", 1, 0, None), ("get", "a", 0, 1), ("get", "b", Fails(errno.ENOENT)), ("contains", "a", 1, None),
+    ("contains", "b", 0, None), ("setdefault", "b", 2, 1, 2), ("setdefault", "b", 3, 0, 2), ("add", "b", 40, 0, 42),
+    ("add", "z", 1, Fails(errno.ENOENT)), ("compare", "b", 42, 43, 0, None),
+    ("compare", "b", 42, 44, Fails(errno.EAGAIN)), ("swap", "b", 5, 0, 43), ("swap", "c", 6, 1, None),
+    ("update", {"d": [1, 2], "e": b"\0"}, 0, None), ("update", 5, Fails(errno.EINVAL)), ("length", 0, 5),
+    ("keys", 0, ["a", "b", "c", "d", "e"]), ("values", 0, [1, 5, 6, [1, 2], b"\0"]),
+    ("items", 0, {"a": 1, "b": 5, "c": 6, "d": [1, 2], "e": b"\0"}), ("delete", "e", 0, None),
+    ("delete", "e", Fails(errno.ENOENT)), ("pop", "d", 0, [1, 2]), ("set", [1], 1, Fails(errno.EINVAL)),
+    ("set", 2**64 - 1, -2**63, 0, None), ("get", 2**64 - 1, 0, -2**63), ("set", 1.0, 0.5, 0, None),
+    ("get", 1, Fails(errno.ENOENT)), ("get", 1.0, 0, 0.5), ("set", True, None, 0, None), ("get", True, 0, None),
+    ("set", "", "\u20ac", 0, None), ("get", "", 0, "\u20ac"), ("clear", 0, None), ("length", 0, 0),
+]
+LIST = [
+    ("append", 3, 0, None), ("extend", [1, 2], 0, None), ("extend", 1, Fails(errno.EINVAL)),
+    ("insert", 0, 9, 0, None), ("append_if", 4, 7, 0, None), ("append_if", 4, 7, Fails(errno.EAGAIN)),
+    ("items", 0, [9, 3, 1, 2, 7]), ("get", -1, 0, 7), ("get", 5, Fails(errno.ERANGE)),
+    ("get", "x", Fails(errno.EINVAL)), ("set", 0, 8, 0, None), ("swap", 0, 9, 0, 8), ("compare", 0, 9, 5, 0, None),
+    ("compare", 0, 9, 6, Fails(errno.EAGAIN)), ("add", 0, 1, 0, 6), ("index", 1, 0, 2),
+    ("index", 55, Fails(errno.ENOENT)), ("count", 1, 0, 1), ("length", 0, 5), ("slice", 1, 3, 0, [3, 1]),
+    ("set_slice", 1, 3, [4, 4, 4], 0, None), ("reverse", 0, None), ("items", 0, [7, 2, 4, 4, 4, 6]),
+    ("sort", False, 0, None), ("sort", True, 0, None), ("items", 0, [7, 6, 4, 4, 4, 2]), ("pop", 0, 0, 7),
+    ("delete", -1, 0, None), ("remove", 6, 0, None), ("remove", 6, Fails(errno.ENOENT)), ("items", 0, [4, 4, 4]),
+    ("append", "x", 0, None), ("sort", False, Fails(errno.EINVAL)), ("clear", 0, None), ("length", 0, 0),
+]
+NAMESPACE = [
+    ("set", "x", [1], 0, None), ("get", "x", 0, [1]), ("get", "y", Fails(errno.ENOENT)), ("set", "n", 1, 0, None),
+    ("add", "n", 0.5, 0, 1.5), ("items", 0, {"x": [1], "n": 1.5}), ("delete", "x", 0, None),
+    ("delete", "x", Fails(errno.ENOENT)),
+]
+
+
+def try_all(shop, kind, steps):
+    number = shop.call(kind, None)[1]
+    for operation, *rest in steps:
+        name = kind + "." + operation
+        tried.add(name)
+        if isinstance(rest[-1], Fails):
+            fails(rest[-1].code, shop.call, name, number, *rest[:-1])
+        else:
+            got = shop.call(name, number, *rest[:-2])
+            assert got == (rest[-2], rest[-1]) and type(got[1]) is type(rest[-1]), (name, rest, got)
+    copy = shop.call("copy", number)[1]
+    assert copy != number
+    shop.call("close", copy)
+    fails(errno.EINVAL, shop.call, "close", copy)
+    shop.call("close", number)
+    fails(errno.EINVAL, shop.call, kind + ".items", number)
+
+
+tried = {"hello", "cancel", "stat", "dict", "list", "namespace", "forget", "copy", "close"}
+
+
+def every_operation(server):
+    shop = Manager(server.address)
+    assert shop.about["version"] == 1 and shop.about["manager"] == "shop" and len(shop.about["session"]) == 16
+    assert shop.about["max_message"] == 1000000
+    greetings = shop.call("list", "greetings")[1]
+    assert shop.call("list.items", greetings) == (0, ["hello from C"])
+    fails(errno.EINVAL, shop.call, "dict", "greetings")
+    fails(errno.EINVAL, shop.call, "dict.length", greetings)
+    for kind, steps in (("dict", DICT), ("list", LIST), ("namespace", NAMESPACE)):
+        try_all(shop, kind, steps)
+    assert tried == named, tried ^ named
+    stat = shop.call("stat")[1]
+    assert stat["objects"] == 1 and stat["handles"] == 1 and stat["clients"] == 3 and stat["calls"] > 50
+    assert stat["memory"] > 0
+    shop.call("dict", "mine")
+    shop.call("forget", "mine")
+    fails(errno.ENOENT, shop.call, "forget", "mine")
+    assert server.amounts() == ["2", "2"]
+    shop.line.close()
+    server.until("1", "0")
+
+
+def sessions(server):
+    one, stranger = Manager(server.address), Manager(server.address)
+    other = Manager(server.address, session=one.about["session"])
+    assert other.about["session"] == one.about["session"] != stranger.about["session"]
+    number = one.call("dict", None)[1]
+    one.line.close()
+    assert other.call("dict.length", number) == (0, 0)
+    fails(errno.EINVAL, stranger.call, "close", number)
+    other.line.close()
+    server.until("1", "0")
+    fails(errno.EINVAL, Manager, server.address, None, b"0123456789abcdef")
+    fails(errno.EINVAL, Manager, server.address, None, b"short")
+    assert stranger.call("stat")[0] == 0
+
+
+def keys(server):
+    if not os.path.exists(SEAL):
+        return
+    closed = Server(KEY)
+    shop = Manager(closed.address, KEY)
+    assert shop.call("list", "greetings")[0] == 0
+    try:
+        Manager(closed.address, b"open barley")
+        raise AssertionError("it was let in")
+    except Exception as error:
+        assert type(error).__name__ == "AuthenticationError", error
+    shop.line.close()
+    closed.end()
+
+
+def many_ahead(server):
+    line = Raw(server)
+    number = line.ask([1, "list", None])[2]
+    frames = b""
+    for i in range(5000):
+        content = cbor2.dumps([i, "list.append", number, i])
+        frames += struct.pack("!i", len(content)) + content
+    line.socket.setblocking(False)
+    got = 0
+    while got < 5000:
+        readable, writable, _ = select.select([line.socket], [line.socket] if frames else [], [], CASE_S)
+        if writable:
+            frames = frames[line.socket.send(frames[:50000]):]
+        if readable:
+            line.socket.settimeout(CASE_S)
+            assert line.receive() == [got, 0, None]
+            line.socket.setblocking(False)
+            got += 1
+    line.socket.settimeout(CASE_S)
+    assert line.ask([7, "list.items", number]) == [7, 0, list(range(5000))]
+
+
+def said_and_done(server):
+    """Who has nothing more to say still gets the answers."""
+    line = Raw(server)
+    line.send(cbor2.dumps([1, "stat"]))
+    line.send(cbor2.dumps([2, "stat"]))
+    line.socket.shutdown(socket.SHUT_WR)
+    assert line.receive()[0] == 1 and line.receive()[0] == 2 and line.is_closed()
+
+
+def bad_requests(server):
+    line = Raw(server)
+    number = line.ask([1, "list", None])[2]
+    deep = b"\x81" * 70 + b"\x00"
+    for request, reply_to, code in (
+            (b"", None, "EBADMSG"), (b"\xff", None, "EBADMSG"), (b"\x00", None, "EBADMSG"), (b"\x80", None, "EBADMSG"),
+            ([5], 5, "EBADMSG"), (["x", "stat"], None, "EBADMSG"), ([5, 6], 5, "EBADMSG"), ({1: 2}, None, "EBADMSG"),
+            (cbor2.dumps([5, "stat"]) + b"\x00", 5, "EBADMSG"), (b"\x9f\x05\x64stat\xff", None, "EBADMSG"),
+            (b"\x9a\xff\xff\xff\xff\x05", None, "EBADMSG"), (b"\x9b" + b"\xff" * 8, None, "EBADMSG"),
+            (b"\x83\x05\x64stat\x7a\xff\xff\xff\xff", 5, "EBADMSG"), (b"\x83\x05\x64stat\xc1\x00", 5, "EBADMSG"),
+            (b"\x83\x05\x64stat" + deep, 5, "EMSGSIZE"), (b"\x83\x05\x64dict\x62\xff\xff", 5, "EINVAL"),
+            (b"\x83\x05\x64dict\xa1\x80\x00", 5, "EINVAL"), ([5, "dict", 1], 5, "EINVAL"), ([5, "dict"], 5, "EINVAL"),
+            ([5, "sesame"], 5, "ENOTSUP"), ([5, "x" * 10000], 5, "ENOTSUP"), ([5, ""], 5, "ENOTSUP"),
+            ([5, "listen", "unix:@x", {}], 5, "ENOTSUP"), ([5, "hello", 1], 5, "EINVAL"),
+            ([5, "list.get"], 5, "EINVAL"), ([5, "list.get", "x", 0], 5, "EINVAL"),
+            ([5, "list.get", 0, 0], 5, "EINVAL"),
+            ([5, "list.get", -1, 0], 5, "EINVAL"), ([5, "list.get", 2**64 - 1, 0], 5, "EINVAL"),
+            ([5, "list.get", number + 1, 0], 5, "EINVAL"), ([5, "list.get", number], 5, "EINVAL"),
+            ([5, "list.get", number, 0, 0], 5, "EINVAL"), ([5, "list.get", number] + [0] * 70000, 5, "EINVAL"),
+            ([5, "list.sort", number, 1], 5, "EINVAL"), ([5, "close", number, 7], 5, "EINVAL"),
+            ([5, "close", "x"], 5, "EINVAL"), ([5, "close"], 5, "EINVAL"), ([5, "copy", []], 5, "EINVAL"),
+            ([5, "forget", None], 5, "EINVAL"), ([5, "stat", 1], 5, None)):
+        answer = line.ask(request)
+        assert answer[0] == reply_to and len(answer) == 3, (request[:40], answer)
+        if code:
+            assert answer[1] == code and isinstance(answer[2], str) and answer[2], (request[:40], answer)
+    line.send(cbor2.dumps([5, "cancel"]))
+    assert line.ask([-3, "list.length", number]) == [-3, 0, 0]
+
+
+def bad_greetings(server):
+    for request, code in (([5, "stat"], "EPROTO"), ([5, "hello", 2], "EPROTO"), ([5, "hello"], "EINVAL"),
+                          ([5, "hello", "1"], "EINVAL"), ([5, "hello", 1, 2], "EINVAL"),
+                          ([5, "hello", 1, None, 3], "EINVAL"), ([5, "hello", 1, b"x"], "EINVAL")):
+        line = Raw(server, greet=False)
+        answer = line.ask(request)
+        assert answer[:2] == [5, code] and answer[2], (request, answer)
+        assert line.is_closed()
+
+
+def bad_frames(server):
+    for content, code in ((struct.pack("!i", 1000001), "EMSGSIZE"), (struct.pack("!i", 0x7fffffff), "EMSGSIZE"),
+                          (struct.pack("!iQ", -1, 2**63 - 1), "EMSGSIZE"), (struct.pack("!i", -2), "EPROTO"),
+                          (struct.pack("!iQ", -1, 2**64 - 1), "EPROTO"), (b"GET / HTTP/1.1\r\n\r\n", "EMSGSIZE")):
+        line = Raw(server)
+        line.socket.sendall(content)
+        answer = line.receive()
+        assert answer[:2] == [None, code] and answer[2], (content, answer)
+        assert line.is_closed()
+    for content in (b"", b"\0", b"\0\0\0\x10", struct.pack("!i", 900000) + b"x" * 1000):
+        line = Raw(server)
+        line.socket.sendall(content)
+        line.socket.close()
+
+
+def slow_readers(server):
+    """One that takes no answers is not served on, and holds nobody up."""
+    slow, other = Raw(server), Raw(server)
+    number = slow.ask([1, "list", None])[2]
+    assert slow.ask([2, "list.append", number, b"x" * 900000])[1] == 0
+    for i in range(40):
+        slow.send(cbor2.dumps([i, "list.get", number, 0]))
+    assert other.ask([3, "list", None])[1] == 0
+    for i in range(40):
+        answer = slow.receive()
+        assert answer[0] == i and len(answer[2]) == 900000
+
+
+def noise(server):
+    """Bytes by chance, and requests of which some are changed."""
+    chance = random.Random(5)
+    good = [cbor2.dumps(request) for request in (
+        [1, "dict", "noise"], [2, "dict.set", 2**32, "key", {"a": [1, 2.5, None, b"x", "y"]}], [3, "stat"],
+        [4, "list.append", 2**32 + 1, [[[]]]], [5, "copy", 2**32], [6, "dict.items", 2**32 + 2])]
+    for _ in range(30):
+        line = Raw(server)
+        for _ in range(40):
+            content = bytearray(chance.choice(good))
+            for _ in range(chance.randrange(4)):
+                content[chance.randrange(len(content))] = chance.randrange(256)
+            if b"cancel" in content:
+                continue
+            answer = line.ask(bytes(content[:chance.randrange(len(content) + 1)] if chance.random() < .3 else content))
+            assert len(answer) == 3 and (isinstance(answer[1], str) or answer[1] >= 0)
+        line.socket.sendall(chance.randbytes(100))
+        line.socket.close()
+
+
+CASES = (every_operation, sessions, keys, many_ahead, said_and_done, bad_requests, bad_greetings, bad_frames,
+         slow_readers, noise)
+for case in CASES:
+    server = Server()
+    witness = Manager(server.address)  # whatever the others do, it is served
+    greetings = witness.call("list", "greetings")[1]
+    witness.call("close", greetings)
+    try:
+        case(server)
+        assert witness.call("stat")[0] == 0
+        witness.line.close()
+        server.end()
+        print("ok", case.__name__)
+        passed += 1
+    except Exception as error:
+        traceback.print_exc()
+        server.process.kill()
+        server.process.wait()
+        print("FAILED %s: %r" % (case.__name__, error))
+        failed += 1
+print("%d passed, %d failed" % (passed, failed))
+sys.exit(failed > 0)
