@@ -81,6 +81,8 @@ endforeach()
 
 # Fuzzers of what parses bytes from outside: tests/fuzz/NAME.c, with its corpus beside it. Every build runs over the
 # corpus. clang's has libFuzzer besides, for build-clang/tests/fuzz_NAME: some seconds here, longer in check.sh --long.
+set(fuzzed_handshake exchange/frame.c exchange/handshake.c)
+set(fuzzed_message manager/cbor.c manager/message.c manager/words.c)
 file(GLOB fuzzers CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/fuzz/*.c")
 foreach(source IN LISTS fuzzers)
     cmake_path(GET source STEM name)
@@ -92,12 +94,12 @@ foreach(source IN LISTS fuzzers)
     set_target_properties(corpus_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/tests")
     brood_test(corpus_${name} corpus_${name} ${corpus})
     if(CMAKE_C_COMPILER_ID STREQUAL "Clang" AND NOT BROOD_SANITIZE)
-        add_executable(fuzz_${name} "${source}" "${PROJECT_SOURCE_DIR}/src/exchange/frame.c"
-            "${PROJECT_SOURCE_DIR}/src/exchange/${name}.c")
+        list(TRANSFORM fuzzed_${name} PREPEND "${PROJECT_SOURCE_DIR}/src/" OUTPUT_VARIABLE fuzzed)
+        add_executable(fuzz_${name} "${source}" ${fuzzed})
         set(fuzz -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all)
         target_compile_options(fuzz_${name} PRIVATE ${fuzz})
         target_link_options(fuzz_${name} PRIVATE ${fuzz})
-        target_include_directories(fuzz_${name} PRIVATE "${PROJECT_SOURCE_DIR}/src")
+        target_include_directories(fuzz_${name} PRIVATE "${PROJECT_SOURCE_DIR}/include" "${PROJECT_SOURCE_DIR}/src")
         target_link_libraries(fuzz_${name} PRIVATE brood_gnu)
         set_target_properties(fuzz_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/tests")
         set(found "${PROJECT_BINARY_DIR}/tests/fuzz_${name}.found") # what it finds goes there: the corpus is as it is
