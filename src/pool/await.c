@@ -108,7 +108,7 @@ int pool_foresee(struct brood_pool *pool, uint32_t since, uint32_t *verdicts)
 {
     if (atomic_load(&pool->broken))
         return error_set(ENOTRECOVERABLE, "pool '%s' is broken: %s", pool->name, pool->why);
-    if (atomic_load(&pool->owner->ended))
+    if (atomic_load(&pool_owner(pool)->ended))
         return -ECANCELED;
     int failed = pool_is_kept(pool) ? 0 : pool_keep(pool);
     if (failed < 0)
@@ -170,7 +170,7 @@ static int await_in(const struct await *await, unsigned seat)
 
 int pool_await(const struct await *await)
 {
-    struct owner *owner = await->pool->owner;
+    struct owner *owner = pool_owner(await->pool);
     if (await->over(await->context))
         return 0;
     if (await->deadline <=

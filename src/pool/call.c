@@ -92,7 +92,7 @@ static struct ring *next_ring(struct brood_pool *pool, struct queue *queue, unsi
 static bool put(struct placed *placed, struct call *call, unsigned level)
 {
     struct brood_pool *pool = placed->pool;
-    struct owner *owner = pool->owner;
+    struct owner *owner = pool_owner(pool);
     if (owner->abandoned)
         free_abandoned(owner, false);
     struct queue *queue = &owner->queues[level];
@@ -122,7 +122,7 @@ static int no_memory(const char *name)
 int call_begin(struct placed *placed, const struct map *map, const char *name, brood_task *task, size_t index, bool own)
 {
     struct brood_pool *pool = map->pool;
-    struct owner *owner = pool->owner;
+    struct owner *owner = pool_owner(pool);
     placed->pool = pool;
     if (task_varies(map->in_size)) {
         brood_block item = task_item(map->in, map->in_size, 0);
@@ -245,7 +245,7 @@ void call_release(struct placed *placed)
         call_destroy(call);
         return;
     }
-    struct owner *owner = placed->pool->owner;
+    struct owner *owner = pool_owner(placed->pool);
     pthread_mutex_lock(&owner->guard);
     call->ring = placed->ring;
     call->number = placed->number;

@@ -155,7 +155,7 @@ static int fill(struct imap *imap, const char *name)
     struct brood_pool *pool = imap->result.pool;
     struct placed *slot;
     while ((slot = free_slot(imap))) {
-        bool closed = owner_is_closed(pool->owner);
+        bool closed = owner_is_closed(pool_owner(pool));
         if (!imap->held && !imap->dry && !closed)
             read_one(imap);
         if (!imap->held || imap->dry || closed)

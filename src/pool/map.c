@@ -169,7 +169,7 @@ static int place_results(struct map *map, const char *call)
 
 static int make_job(struct map *map, const char *call, brood_task *task)
 {
-    struct owner *owner = map->pool->owner;
+    struct owner *owner = pool_owner(map->pool);
     map->job = job_create(map->pool, map->count, choose_chunk(map), atomic_load(&map->pool->wanted),
                           map->options.ends != NULL);
     if (!map->job)
@@ -245,7 +245,7 @@ void owner_free_retired(struct owner *owner, const struct brood_pool *pool, bool
 /* A worker may still look at the job, though there is nothing left in it to do: it is freed when none does. */
 static void retire(struct map *map)
 {
-    struct owner *owner = map->pool->owner;
+    struct owner *owner = pool_owner(map->pool);
     pthread_mutex_lock(&map->job_guard); /* other threads may look whether it is over */
     struct job *job = map->job;
     map->job = NULL;
@@ -273,7 +273,7 @@ static void retire(struct map *map)
 static int offer(struct map *map, const char *call)
 {
     struct brood_pool *pool = map->pool;
-    struct owner *owner = pool->owner;
+    struct owner *owner = pool_owner(pool);
     struct thread *self = thread_self();
     pthread_mutex_lock(&owner->guard);
     int failed = pool_put(pool, &map->job->work);

@@ -48,6 +48,12 @@ struct owner {
     pthread_mutex_t turns; /* who cancels a turn; no other guard is taken inside */
 };
 
+/* This process' private side of the pool. */
+static inline struct owner *pool_owner(const struct brood_pool *pool)
+{
+    return pool->owner;
+}
+
 static inline bool owner_is_closed(struct owner *owner)
 {
     return atomic_load(&owner->users) & OWNER_CLOSED;

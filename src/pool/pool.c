@@ -65,104 +65,12 @@ void work_settle(struct worker *worker, const brood_end *how)
     atomic_store(&worker->look, NULL);
 }
 
-int pool_enter(const struct brood_pool *pool, const char *call)
-{
-    if (region_enter() < 0)
-        return -EINVAL;
-    if (!pool)
-        return error_null(call, "the pool");
-    if (pool->creator != thread_self()->process)
-        return error_set(EPERM, "%s: pool '%s' belongs to process %d", call, pool->name, pool->creator);
-    return 0;
-}
-
-int pool_use(struct brood_pool *pool, const char *call, bool submits)
-{
-    int failed = pool_enter(pool, call);
-    if (failed < 0)
-        return failed;
-    struct owner *owner = pool->owner;
-    if ((atomic_fetch_add(&owner->users, 1) & OWNER_CLOSED) && submits) {
-        pool_leave(pool);
-        return error_set(EPIPE, "%s: pool '%s' is closed", call, pool->name);
-    }
-    if (atomic_load_explicit(&owner->callbacks, memory_order_relaxed))
-        results_tell(pool, false, submits);
-    if (!submits)
-        return 0;
-    if (atomic_load(&pool->broken))
-        failed = error_set(ENOTRECOVERABLE, "pool '%s' is broken: %s", pool->name, pool->why);
-    else if (!pool_is_kept(pool))
-        failed = pool_keep(pool);
-    if (failed == -ECANCELED) /* another thread has just ended it */
-        failed = error_set(EPIPE, "%s: pool '%s' is closed", call, pool->name);
-    if (failed < 0)
-        pool_leave(pool);
-    return failed;
-}
-
-void pool_leave(struct brood_pool *pool)
-{
-    atomic_fetch_sub(&pool->owner->users, 1);
-}
-
-void pool_cancel_turn(struct brood_pool *pool, struct worker *worker,
-                      bool (*is_its)(const struct worker *, const void *), const void *what, int64_t at)
-{
-    struct turn *turn = &worker->turn;
-    pthread_mutex_lock(&pool->owner->turns); /* or one who was late with an old turn would undo a newer one's */
-    uint64_t word = atomic_load(&turn->word);
-    if (turn_is_open(word) && is_its(worker, what) && atomic_load(&turn->word) == word) {
-        atomic_store(&turn->cancel_at, at);
-        atomic_store(&turn->cancel, word);
-    }
-    pthread_mutex_unlock(&pool->owner->turns);
-}
-
 void pool_poke(struct brood_pool *pool)
 {
-    struct owner *owner = pool->owner;
+    struct owner *owner = pool_owner(pool);
     pthread_mutex_lock(&owner->guard);
     if (owner->keeper)
         process_signal(owner->keeper, SIGTERM);
-    pthread_mutex_unlock(&owner->guard);
-}
-
-int pool_put(struct brood_pool *pool, struct work *work)
-{
-    struct rack *rack = &pool->rack, *next;
-    int at = 0;
-    while (atomic_load(&rack->places[at].work)) {
-        if (++at < RACK_PLACES)
-            continue;
-        next = atomic_load(&rack->next);
-        if (!next) {
-            next = heap_take_aligned(sizeof *next, 64);
-            if (!next)
-                return -ENOMEM;
-            heap_label(next, "rack of a pool");
-            atomic_store(&rack->next, next);
-        }
-        rack = next;
-        at = 0;
-    }
-    uint64_t order = (uint64_t)work->level << RACK_LEVEL_SHIFT | (work->kind == WORK_MAP ? RACK_MAP : 0);
-    atomic_store(&rack->places[at].order, order + ++pool->turns);
-    atomic_fetch_or(&pool->levels, 1U << work->level);
-    bell_lift(thread_self(), &pool->work);
-    atomic_store(&rack->places[at].work, work);
-    atomic_store(&pool->offers, atomic_load(&pool->offers) + 1);
-    return 0;
-}
-
-void pool_withdraw(struct brood_pool *pool, const struct work *work)
-{
-    struct owner *owner = pool->owner;
-    pthread_mutex_lock(&owner->guard);
-    for (struct rack *rack = &pool->rack; rack; rack = atomic_load(&rack->next))
-        for (int i = 0; i < RACK_PLACES; i++)
-            if (atomic_load(&rack->places[i].work) == work)
-                atomic_store(&rack->places[i].work, NULL);
     pthread_mutex_unlock(&owner->guard);
 }
 
@@ -190,7 +98,7 @@ static brood_process *start_keeper(struct brood_pool *pool)
 
 int pool_keep(struct brood_pool *pool)
 {
-    struct owner *owner = pool->owner;
+    struct owner *owner = pool_owner(pool);
     int failed = 0;
     pthread_mutex_lock(&owner->guard);
     if (atomic_load(&pool->closing)) { /* it is the one's who ends the pool now */
@@ -238,7 +146,7 @@ static void await_workers(struct brood_pool *pool)
 
 static void discard(struct brood_pool *pool)
 {
-    struct owner *owner = pool->owner;
+    struct owner *owner = pool_owner(pool);
     trace_discard(pool);
     if (owner) {
         calls_free(owner);
@@ -305,9 +213,9 @@ static int take_options(struct brood_pool *pool, const brood_pool_options *optio
     pool->max_deaths = options->max_deaths;
     pool->max_deaths_ms = options->max_deaths_ms;
     pool->max_memory = options->max_memory < INT64_MAX ? (int64_t)options->max_memory : INT64_MAX;
-    int failed = name_hook(pool->owner, options->begin, &pool->begin);
+    int failed = name_hook(pool_owner(pool), options->begin, &pool->begin);
     if (failed == 0)
-        failed = name_hook(pool->owner, options->finish, &pool->finish);
+        failed = name_hook(pool_owner(pool), options->finish, &pool->finish);
     if (failed < 0)
         return failed;
     pool->arg = (void *)(uintptr_t)options->arg;
@@ -390,10 +298,10 @@ int brood_pool_keeper(const brood_pool *pool)
     int failed = pool_enter(pool, "brood_pool_keeper");
     if (failed < 0)
         return failed;
-    pthread_mutex_lock(&pool->owner->guard);
-    brood_process *keeper = pool->owner->keeper;
+    pthread_mutex_lock(&pool_owner(pool)->guard);
+    brood_process *keeper = pool_owner(pool)->keeper;
     int pid = keeper && !process_await(keeper, NULL, 0) ? brood_process_pid(keeper) : 0;
-    pthread_mutex_unlock(&pool->owner->guard);
+    pthread_mutex_unlock(&pool_owner(pool)->guard);
     return pid;
 }
 
@@ -413,7 +321,7 @@ int brood_pool_worker(const brood_pool *pool, int index)
 /* Ends keeper and workers; returns when they are gone. */
 static void end_processes(struct brood_pool *pool, uint32_t how)
 {
-    struct owner *owner = pool->owner;
+    struct owner *owner = pool_owner(pool);
     if (atomic_load(&owner->ended))
         return;
     atomic_store(&pool->closing, how);
@@ -448,7 +356,7 @@ int brood_pool_close(brood_pool *pool)
 {
     int failed = pool_enter(pool, "brood_pool_close");
     if (failed == 0)
-        close_pool(pool->owner, false);
+        close_pool(pool_owner(pool), false);
     return failed;
 }
 
@@ -457,8 +365,8 @@ int brood_pool_terminate(brood_pool *pool)
     int failed = pool_enter(pool, "brood_pool_terminate");
     if (failed < 0)
         return failed;
-    close_pool(pool->owner, false);
-    atomic_fetch_add(&pool->owner->users, 1); /* it waits: the pool is not to be destroyed meanwhile */
+    close_pool(pool_owner(pool), false);
+    atomic_fetch_add(&pool_owner(pool)->users, 1); /* it waits: the pool is not to be destroyed meanwhile */
     end_processes(pool, CLOSING_AT_ONCE);
     results_tell(pool, false, false);
     pool_leave(pool);
@@ -482,7 +390,7 @@ int brood_pool_join(brood_pool *pool, int timeout_ms)
     int failed = pool_enter(pool, call);
     if (failed < 0 || (failed = noun_deadline(call, timeout_ms, &deadline)) < 0)
         return failed;
-    struct owner *owner = pool->owner;
+    struct owner *owner = pool_owner(pool);
     if (!close_pool(owner, true))
         return error_set(EBUSY, "pool '%s' is in use by another thread", pool->name);
     const struct await await = {
@@ -511,7 +419,7 @@ int brood_pool_destroy(brood_pool *pool)
     int failed = pool_enter(pool, "brood_pool_destroy");
     if (failed < 0)
         return failed;
-    struct owner *owner = pool->owner;
+    struct owner *owner = pool_owner(pool);
     if (!close_pool(owner, true))
         return error_set(EBUSY, "pool '%s' is in use by another thread", pool->name);
     end_processes(pool, results_are_over(owner) ? CLOSING_ORDERLY : CLOSING_AT_ONCE);

@@ -33,7 +33,7 @@ static void ask(void *context, unsigned seat)
 /* 0, or -ENOMEM with a sentence. */
 static int want(struct brood_pool *pool, uint32_t workers)
 {
-    struct owner *owner = pool->owner;
+    struct owner *owner = pool_owner(pool);
     pthread_mutex_lock(&owner->guard);
     int failed = pool_make_places(pool, workers);
     if (failed == 0) {

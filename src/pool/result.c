@@ -28,7 +28,7 @@ int result_enter(const brood_result *result, const char *call)
 
 void result_join(brood_result *result, struct brood_pool *pool, const brood_task_options *options)
 {
-    struct owner *owner = pool->owner;
+    struct owner *owner = pool_owner(pool);
     pthread_mutex_init(&result->guard, NULL);
     result->pool = pool;
     result->creator = pool->creator;
@@ -111,7 +111,7 @@ static int collect(brood_result *result, int failed)
 
 void results_end(struct brood_pool *pool, int failed)
 {
-    struct owner *owner = pool->owner;
+    struct owner *owner = pool_owner(pool);
     for (brood_result *result = owner->results, *next; result; result = next) {
         next = result->next;
         collect(result, result->kind->over(result) ? 0 : failed);
@@ -201,7 +201,7 @@ static void end_telling(struct owner *owner, const struct teller *teller)
 int results_tell(struct brood_pool *pool, bool everyone, bool few)
 {
     int count = 0;
-    struct owner *owner = pool->owner;
+    struct owner *owner = pool_owner(pool);
     struct teller teller = { .thread = thread_self()->id };
     brood_result *result;
     while ((result = next_to_tell(owner, &teller, everyone, few))) {
@@ -236,10 +236,10 @@ int brood_result_cancel(brood_result *result, int grace_ms)
         return 0;
     if ((failed = pool_use(pool, call, false)) < 0)
         return failed;
-    if (!atomic_load(&pool->owner->ended) && !pool_is_kept(pool))
+    if (!atomic_load(&pool_owner(pool)->ended) && !pool_is_kept(pool))
         failed = pool_keep(pool);
     pthread_mutex_lock(&result->guard);
-    if (!result->collected && failed == 0 && !atomic_load(&pool->owner->ended))
+    if (!result->collected && failed == 0 && !atomic_load(&pool_owner(pool)->ended))
         result->kind->cancel(result, at);
     pthread_mutex_unlock(&result->guard);
     pool_leave(pool);
@@ -281,14 +281,14 @@ int brood_result_destroy(brood_result *result)
     if (pool && ((failed = pool_use(pool, call, false)) < 0))
         return failed;
     bool silenced = false;
-    if (pool && !silence(pool->owner, result, &silenced))
+    if (pool && !silence(pool_owner(pool), result, &silenced))
         failed = error_set(EBUSY, "pool '%s': another thread is in the callback of this result", pool->name);
     if (pool && failed == 0 && (failed = result->kind->finish(result)) < 0 && silenced)
-        unsilence(pool->owner, result);
+        unsilence(pool_owner(pool), result);
     if (pool && failed == 0) {
-        pthread_mutex_lock(&pool->owner->guard);
-        unlink_result(pool->owner, result);
-        pthread_mutex_unlock(&pool->owner->guard);
+        pthread_mutex_lock(&pool_owner(pool)->guard);
+        unlink_result(pool_owner(pool), result);
+        pthread_mutex_unlock(&pool_owner(pool)->guard);
     }
     if (failed == 0) {
         pthread_mutex_destroy(&result->guard);

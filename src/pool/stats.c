@@ -49,7 +49,7 @@ int brood_pool_worker_stat(const brood_pool *pool, int index, brood_worker_stats
 static size_t count_queued(const struct brood_pool *pool)
 {
     size_t queued = 0;
-    pthread_mutex_lock(&pool->owner->guard);
+    pthread_mutex_lock(&pool_owner(pool)->guard);
     for (const struct rack *rack = &pool->rack; rack; rack = atomic_load(&rack->next))
         for (int i = 0; i < RACK_PLACES; i++) {
             const struct work *work = atomic_load(&rack->places[i].work);
@@ -58,7 +58,7 @@ static size_t count_queued(const struct brood_pool *pool)
             else if (work)
                 queued += ring_waiting((const struct ring *)(const void *)work);
         }
-    pthread_mutex_unlock(&pool->owner->guard);
+    pthread_mutex_unlock(&pool_owner(pool)->guard);
     return queued;
 }
 

@@ -263,7 +263,7 @@ void trace_finish(struct brood_pool *pool)
 
 void trace_discard(struct brood_pool *pool)
 {
-    struct owner *owner = pool->owner;
+    struct owner *owner = pool_owner(pool);
     struct trace *trace = pool->trace;
     if (!trace)
         return;

@@ -226,7 +226,7 @@ static int begin_file(struct brood_pool *pool, int fd)
 
 static int open_trace(struct brood_pool *pool, const char *option, const char *environment)
 {
-    struct owner *owner = pool->owner;
+    struct owner *owner = pool_owner(pool);
     struct trace *trace = heap_take_aligned(sizeof *trace, 64);
     if (!trace)
         return -ENOMEM;
@@ -248,7 +248,7 @@ static int open_trace(struct brood_pool *pool, const char *option, const char *e
 int trace_open(struct brood_pool *pool, const char *option)
 {
     const char *environment = option ? NULL : getenv("BROOD_TRACE");
-    pool->owner->trace_file = -1;
+    pool_owner(pool)->trace_file = -1;
     if (!option && (!environment || !environment[0]))
         return 0;
     int failed = open_trace(pool, option, environment);
@@ -265,9 +265,9 @@ int trace_open(struct brood_pool *pool, const char *option)
         if (worker->trace)
             heap_give(worker->trace, (void **)&worker->trace);
     }
-    if (pool->owner->trace_file >= 0)
-        close(pool->owner->trace_file);
-    pool->owner->trace_file = -1;
+    if (pool_owner(pool)->trace_file >= 0)
+        close(pool_owner(pool)->trace_file);
+    pool_owner(pool)->trace_file = -1;
     if (pool->trace)
         heap_give(pool->trace, (void **)&pool->trace);
     return 0;

@@ -37,7 +37,7 @@ static int announce_result(const void *object, const char *call, struct waitable
     void (*ask)(void *, unsigned) = result->kind->ready ? result->kind->ask_ready : result->kind->ask;
     if (!pool || atomic_load(&result->collected) || ready(result))
         return 1;
-    atomic_fetch_add(&pool->owner->users, 1); /* it waits: the pool is not to be destroyed meanwhile */
+    atomic_fetch_add(&pool_owner(pool)->users, 1); /* it waits: the pool is not to be destroyed meanwhile */
     uint32_t verdicts;
     news->word = sit_down(pool);
     ask(result, WATCH_SEAT);
@@ -54,7 +54,7 @@ static int announce_pool(const void *object, const char *call, struct waitable_n
     int failed = pool_enter(pool, call);
     if (failed < 0)
         return failed;
-    struct owner *owner = pool->owner;
+    struct owner *owner = pool_owner(pool);
     atomic_fetch_add(&owner->users, 1);
     uint32_t verdicts;
     news->word = sit_down(pool);
@@ -79,7 +79,7 @@ int brood_pool_callbacks(brood_pool *pool)
     int failed = pool_enter(pool, "brood_pool_callbacks");
     if (failed < 0)
         return failed;
-    atomic_fetch_add(&pool->owner->users, 1);
+    atomic_fetch_add(&pool_owner(pool)->users, 1);
     int count = results_tell(pool, false, false);
     pool_leave(pool);
     return count;
