@@ -362,8 +362,8 @@ static int use_anothers(void *arg)
 {
     brood_waitable items[] = { { .kind = BROOD_WAIT_POOL, .object = arg } };
     brood_pool *own = CHECK_POINTER(brood_pool_create(1, NULL));
-    CHECK_RESULT(brood_wait(items, 1, 0), -EPERM);
-    CHECK_RESULT(brood_pool_callbacks(arg), -EPERM);
+    CHECK_RESULT(brood_wait(items, 1, 0), -ETIMEDOUT); /* it has no callbacks there */
+    CHECK_RESULT(brood_pool_callbacks(arg), 0);
     CHECK_RESULT(brood_pool_destroy(own), 0);
     return 0;
 }

@@ -15,11 +15,19 @@
  * worker that a task makes by fork ends when it comes back from the task; a worker that a task makes another program of
  * (exec) counts as one that died, and that program is killed within a second.
  *
- * A pool belongs to the process that created it: calls from another are EPERM. Its threads may share it; their calls
- * are served side by side. A task may create a pool of its own; and it may call brood_pool_map and brood_pool_apply of
- * the very pool that runs it, to any depth: its worker then runs their items itself, one after another, so nothing has
- * to wait for a worker. They are part of the task: its limits count, theirs do not (but for soft_ms), and an item that
- * dies takes the task with it. Before brood_init every call here fails with EINVAL.
+ * Who may call: any thread of any process of the family that has the pool's address, which is the same in all; calls
+ * are served side by side. Each process has its own results and callbacks. What ends the pool or changes its size is
+ * for the process that created it: EPERM in others. Another process that is killed, or ends, anywhere in these calls
+ * leaves the pool and its other callers untouched: what it had asked for and has not been begun is not run, what runs
+ * is ended as by brood_result_cancel, and the keeper gives back what it had in the region, but for what it may have
+ * been handed just then. If the creator is gone the pool is: others' calls fail with EOWNERDEAD, also those that wait.
+ * If the keeper is killed only the creator can start another: others wait for its next call, half a second long; then
+ * it is EAGAIN.
+ *
+ * A task may create a pool of its own; and it may call brood_pool_map and brood_pool_apply of the very pool that runs
+ * it, to any depth: its worker then runs their items itself, one after another, so nothing has to wait for a worker.
+ * They are part of the task: its limits count, theirs do not (but for soft_ms), and an item that dies takes the task
+ * with it. All else of its own pool is EPERM to a task. Before brood_init every call here fails with EINVAL.
  *
  * The calls here wait until what they asked for is done; those of brood/async.h return at once.
  */
@@ -99,10 +107,11 @@ BROOD_API brood_pool *brood_pool_create(int workers, const brood_pool_options *o
  * 0: all returned 0.  > 0: how many failed; brood_error() has the sentence of the first (by index), `ends` all.
  * EINVAL: pool or task is NULL; a size without its array, or an array without its size; more than 2^40 items; bad
  * options.  ENOMEM: sizes that overflow, or no room in the region for the copies.  ENOENT: the workers cannot load the
- * library the task is in, or not that build of it.  EPERM: another process' pool.  EAGAIN: the keeper, or a worker,
- * died and could not be replaced; the pool is usable again when the shortage is over.  EPIPE: the pool is closed.
- * ENOTRECOVERABLE: it is broken, and the sentence says by what.
- * With ENOENT, EAGAIN and ENOTRECOVERABLE `ends` tells what has ended, and the results of that are there;
+ * library the task is in, or not that build of it.  EAGAIN: the keeper, or a worker, died and could not be replaced;
+ * the pool is usable again when the shortage is over; or this is another process' first call, and the family's table is
+ * full.  EPIPE: the pool is closed.  ENOTRECOVERABLE: it is broken, and the sentence says by what.  EOWNERDEAD: the
+ * process that created it is gone.
+ * With ENOENT, EAGAIN, ENOTRECOVERABLE and EOWNERDEAD `ends` tells what has ended, and the results of that are there;
  * BROOD_RUNNING: not known to have ended, though it may have been begun. They come only when every item that a worker
  * is in has ended, since its task uses the arrays: a task that never ends holds up the refusal too. */
 BROOD_API int brood_pool_map(brood_pool *pool, brood_task *task, const void *in, size_t in_size, void *out,
@@ -118,7 +127,8 @@ BROOD_API int brood_pool_apply(brood_pool *pool, brood_task *task, const void *i
  * ended: a task, the item of a map, or its chunk, if its size was given; `finish` runs in them. Waits until there are
  * so many, ready for tasks, up to timeout_ms; of two calls at once both wait for what the later one asked for.
  * 0.  ETIMEDOUT: not yet, but it will be so.  EINVAL: pool is NULL; bad number or timeout.  ENOMEM, and then nothing is
- * changed: no memory in the region.  EPERM, EAGAIN, EPIPE, ENOTRECOVERABLE: as brood_pool_map. */
+ * changed: no memory in the region.  EPERM: another process' pool.  EAGAIN, EPIPE, ENOTRECOVERABLE: as
+ * brood_pool_map. */
 BROOD_API int brood_pool_resize(brood_pool *pool, int workers, int timeout_ms);
 
 /* How many workers it has, or will have when a resize is done; EINVAL: NULL. */
@@ -129,23 +139,26 @@ BROOD_API int brood_pool_workers(const brood_pool *pool);
 BROOD_API int brood_pool_keeper(const brood_pool *pool);
 BROOD_API int brood_pool_worker(const brood_pool *pool, int index);
 
-/* No more tasks are taken (EPIPE); those there are run on. Not even of a source of brood_pool_imap is more read. 0,
- * also when it was closed before. */
+/* No more tasks are taken (EPIPE), whoever asks; those there are run on. Not even of a source of brood_pool_imap is
+ * more read. 0, also when it was closed before.  EPERM: another process' pool. */
 BROOD_API int brood_pool_close(brood_pool *pool);
 
 /* Closes it and ends at once what runs and what waits: workers are killed, the items of all results that have not ended
- * end as BROOD_CANCELLED, those being waited for by other threads, too. Returns when the workers are gone. 0. */
+ * end as BROOD_CANCELLED, those being waited for by other threads and processes, too. Returns when the workers are
+ * gone. 0.  EPERM: another process' pool. */
 BROOD_API int brood_pool_terminate(brood_pool *pool);
 
-/* Closes it, and waits until all that it was asked for has ended and its workers have left. For this they have a second
- * (the pool's `finish` included) beyond timeout_ms, which is for the tasks; who stays is killed. The results stay to be
- * looked at, and the pool to be destroyed. 0.  ETIMEDOUT.  EBUSY: a thread is in another call that waits.  EAGAIN,
- * ENOTRECOVERABLE: as brood_pool_map; then what has not ended will not. */
+/* Closes it, and waits until all that it was asked for, by any process, has ended and its workers have left. For this
+ * they have a second (the pool's `finish` included) beyond timeout_ms, which is for the tasks; who stays is killed. The
+ * results stay to be looked at, and the pool to be destroyed. 0.  ETIMEDOUT.  EBUSY: a thread is in another call that
+ * waits.  EPERM: another process' pool.  EAGAIN, ENOTRECOVERABLE: as brood_pool_map; then what has not ended will
+ * not. */
 BROOD_API int brood_pool_join(brood_pool *pool, int timeout_ms);
 
 /* Ends the workers and the keeper and frees the pool; returns when they are gone. Tasks of results that have not ended
  * are ended as brood_pool_terminate does; such results may still be looked at, and are to be destroyed. NULL is fine.
- * EBUSY: a thread is in a call that waits.  EPERM: another process' pool. */
+ * EBUSY: a thread is in a call that waits; or another process is, or has results of it that it has not destroyed.
+ * EPERM: another process' pool. */
 BROOD_API int brood_pool_destroy(brood_pool *pool);
 
 #ifdef __cplusplus

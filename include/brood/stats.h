@@ -4,7 +4,7 @@
  * single moment: workers go on while they are read. Items of a map are counted as its chunks are done. What a killed
  * worker was at is counted by the keeper; if that is killed just then too, one task may be counted twice or not at all.
  *
- * Only the process that created the pool may call; EPERM: another. EINVAL: pool, or where to write, is NULL.
+ * Any process of the family may call, but no task of the pool's own: EPERM. EINVAL: pool, or where to write, is NULL.
  */
 #ifndef BROOD_STATS_H
 #define BROOD_STATS_H

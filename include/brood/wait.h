@@ -63,7 +63,7 @@ typedef struct brood_waitable {
  * How many are.  ETIMEDOUT: none was to the end; with timeout 0 it is a look.
  * EINVAL: items is NULL, or count 0; a bad timeout; or one of them is no such thing as it says.  EBADF: no open
  * descriptor; one of a file on disk is always ready.  EEXIST: the same descriptor or process twice.  ECHILD: a process
- * that another process started.  EPERM: a result, or pool, of another process.  EMFILE, ENFILE: no descriptor is free:
+ * that another process started.  EPERM: a result of another process.  EMFILE, ENFILE: no descriptor is free:
  * it needs up to four, but for events and semaphores alone, up to 128.  ENOMEM. */
 BROOD_API int brood_wait(brood_waitable *items, size_t count, int timeout_ms);
 

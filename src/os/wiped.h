@@ -35,6 +35,8 @@ struct wiped {
     pthread_mutex_t hooks_guard;  /* process/fini.c: of the next */
     void *hooks;                  /* process/fini.c: what is to run at its end, last one first */
     _Atomic int32_t hook_thread;  /* process/fini.c: the thread that runs one just now; 0: none */
+    pthread_mutex_t owners_guard; /* pool/owner.c: of additions to the next */
+    _Atomic(void *) owners;       /* pool/owner.c: its sides of pools that other processes have created */
     _Atomic uint32_t heap_owner;  /* region/owner.c: its number as an owner of blocks, + 1; 0: none yet */
     _Atomic bool heap_keeps;      /* region/units.c: the system takes no memory back from it */
 };

@@ -157,7 +157,7 @@ static int collect_call(brood_result *result, int failed)
 static int finish_later(brood_result *result)
 {
     struct later *later = (struct later *)(void *)result;
-    if (!result->kind->over(later) && !atomic_load(&pool_owner(result->pool)->ended))
+    if (!result->kind->over(later) && !atomic_load(&result->pool->ended))
         return result_is_busy(result);
     map_forget(&later->map);
     call_release(&later->placed);

@@ -65,19 +65,21 @@ static bool spin(const struct await *await)
 /* From 1; 0: all are taken. */
 static unsigned take_seat(struct owner *owner)
 {
-    pthread_mutex_lock(&owner->guard);
-    unsigned seat = ~owner->seats ? (unsigned)__builtin_ctzll(~owner->seats) + 1 : 0;
-    if (seat)
-        owner->seats |= UINT64_C(1) << (seat - 1);
-    pthread_mutex_unlock(&owner->guard);
-    return seat;
+    for (unsigned seat = 1; seat < WATCH_SEAT; seat++) {
+        struct caller *nobody = NULL;
+        struct caller *_Atomic *holder = &owner->pool->seats[seat - 1].holder;
+        if (!atomic_load_explicit(holder, memory_order_relaxed) &&
+            atomic_compare_exchange_strong(holder, &nobody, owner->caller))
+            return seat;
+    }
+    return 0;
 }
 
 static void leave_seat(struct owner *owner, unsigned seat)
 {
-    pthread_mutex_lock(&owner->guard);
     if (seat)
-        owner->seats &= ~(UINT64_C(1) << (seat - 1));
+        atomic_store(&owner->pool->seats[seat - 1].holder, NULL);
+    pthread_mutex_lock(&owner->guard);
     owner->fallen = 0;
     pthread_mutex_unlock(&owner->guard);
 }
@@ -108,9 +110,9 @@ int pool_foresee(struct brood_pool *pool, uint32_t since, uint32_t *verdicts)
 {
     if (atomic_load(&pool->broken))
         return error_set(ENOTRECOVERABLE, "pool '%s' is broken: %s", pool->name, pool->why);
-    if (atomic_load(&pool_owner(pool)->ended))
-        return -ECANCELED;
-    int failed = pool_is_kept(pool) ? 0 : pool_keep(pool);
+    int failed = pool_why_ended(pool);
+    if (failed == 0)
+        failed = pool_is_kept(pool) ? 0 : pool_keep(pool);
     if (failed < 0)
         return failed;
     *verdicts = atomic_load(&pool->verdicts);

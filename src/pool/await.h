@@ -1,7 +1,7 @@
-/* pool/await.h: how a thread of the creator waits for something that its pool does.
+/* pool/await.h: how a thread waits for something that a pool does.
  *
  * It sits down in one of the pool's seats, says there which one, and sleeps on the seat's duty word (pool/pool.h). If
- * the keeper is gone it starts another. Where more threads wait than there are seats, the others look every
+ * the keeper is gone its creator starts another. Where more threads wait than there are seats, the others look every
  * millisecond.
  */
 #ifndef POOL_AWAIT_H

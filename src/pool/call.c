@@ -12,7 +12,7 @@
 #include <string.h>
 #include <time.h>
 
-#define RING_FIRST 256 /* cells; the last of OWNER_RINGS has 8 million */
+#define RING_FIRST 256 /* cells; the last of CALLER_RINGS has 8 million */
 #define ALIGNMENT 16   /* of items and results */
 
 static size_t aligned(size_t size)
@@ -21,7 +21,7 @@ static size_t aligned(size_t size)
 }
 
 /* The block: the call, then copies of what does not lie in the region. NULL: no memory. */
-static struct call *make(const struct map *map, size_t index, bool own)
+static struct call *make(const struct map *map, struct held *held, size_t index, bool own)
 {
     brood_block item = { (void *)(uintptr_t)map->in, map->in_size };
     if (task_varies(map->in_size))
@@ -34,11 +34,13 @@ static struct call *make(const struct map *map, size_t index, bool own)
         return NULL;
     size_t head = aligned(sizeof(struct call)), in_size = copy_in ? aligned(item.size) : 0;
     size_t size = head + in_size + (copy_out ? out_size : 0);
-    struct call *call = heap_take(size, false);
+    struct call *call = held_take(held, size, false);
     if (!call)
         return NULL;
     heap_label(call, "call of a task");
     memset(call, 0, sizeof *call);
+    call->held = held;
+    held_is(held, HELD_CALL);
     call->in = item.size || !map->in_size ? item.data : NULL;
     call->in_size = item.size;
     call->index = index;
@@ -57,6 +59,43 @@ static struct call *make(const struct map *map, size_t index, bool own)
     return call;
 }
 
+/* Under guard. */
+static void destroy(struct owner *owner, struct call *call)
+{
+    struct held *held = call->held;
+    call_destroy(call);
+    owner_unreserve(owner, held);
+}
+
+static void destroy_now(struct owner *owner, struct call *call)
+{
+    if (!call->held) {
+        call_destroy(call);
+        return;
+    }
+    pthread_mutex_lock(&owner->guard);
+    destroy(owner, call);
+    pthread_mutex_unlock(&owner->guard);
+}
+
+/* The same as make, in a place of this process', if it needs one. */
+static struct call *make_held(struct owner *owner, const struct map *map, size_t index, bool own)
+{
+    struct held *held = NULL;
+    if (owner_is_creator(owner))
+        return make(map, NULL, index, own);
+    pthread_mutex_lock(&owner->guard);
+    int failed = owner_reserve(owner, &held);
+    pthread_mutex_unlock(&owner->guard);
+    struct call *call = failed < 0 ? NULL : make(map, held, index, own);
+    if (!call && held) {
+        pthread_mutex_lock(&owner->guard);
+        owner_unreserve(owner, held);
+        pthread_mutex_unlock(&owner->guard);
+    }
+    return call;
+}
+
 /* Those that are over by now are given back. Under guard. */
 static void free_abandoned(struct owner *owner, bool all)
 {
@@ -67,40 +106,41 @@ static void free_abandoned(struct owner *owner, bool all)
             continue;
         }
         *at = call->next;
-        call_destroy(call);
+        destroy(owner, call);
     }
 }
 
 /* A ring with room, or NULL: no memory. Under guard. */
-static struct ring *next_ring(struct brood_pool *pool, struct queue *queue, unsigned level)
+static struct ring *next_ring(struct owner *owner, struct queue *queue, unsigned level)
 {
     unsigned at = queue->count;
-    if (at == OWNER_RINGS)
+    if (at == CALLER_RINGS)
         return NULL;
-    struct ring *ring = ring_create(pool, RING_FIRST << at, level);
+    struct ring *ring = ring_create(owner->pool, owner->caller, &queue->rings[at], RING_FIRST << at, level);
     if (!ring)
         return NULL;
-    if (pool_put(pool, &ring->work) < 0) {
-        heap_give(ring, NULL);
+    if (pool_put(owner->pool, &ring->work) < 0) {
+        heap_give(ring, (void **)&queue->rings[at]);
         return NULL;
     }
-    queue->rings[queue->count++] = ring;
+    queue->count++;
     return ring;
 }
 
 /* With the bell lifted. Under guard. */
-static bool put(struct placed *placed, struct call *call, unsigned level)
+static bool put(struct owner *owner, struct placed *placed, struct call *call, unsigned level)
 {
-    struct brood_pool *pool = placed->pool;
-    struct owner *owner = pool_owner(pool);
+    struct thread *self = thread_self();
     if (owner->abandoned)
         free_abandoned(owner, false);
-    struct queue *queue = &owner->queues[level];
+    struct queue *queue = &owner->caller->queues[level];
     placed->ring = queue->count ? queue->rings[queue->count - 1] : NULL;
-    bell_lift(thread_self(), &pool->work);
-    while (!placed->ring || !ring_put(placed->ring, call, &placed->number))
-        if (!(placed->ring = next_ring(pool, queue, level)))
+    bell_lift(self, &owner->pool->work);
+    while (!placed->ring || !ring_put(placed->ring, call, &placed->number)) {
+        if (!(placed->ring = next_ring(owner, queue, level)))
             return false;
+        bell_lift(self, &owner->pool->work);
+    }
     return true;
 }
 
@@ -129,16 +169,16 @@ int call_begin(struct placed *placed, const struct map *map, const char *name, b
         if (item.size && !item.data)
             return error_set(EINVAL, "%s: item %zu is NULL, and has a size", name, index);
     }
-    struct call *call = make(map, index, own);
+    struct call *call = make_held(owner, map, index, own);
     if (!call)
         return no_memory(name);
     pthread_mutex_lock(&owner->guard);
-    call->task = function_name(&owner->functions, task_address(task), name);
+    call->task = function_name(owner, task_address(task), name);
     int failed = call->task ? 0 : -errno;
-    bool is_put = failed == 0 && put(placed, call, work_level(map->options.priority));
+    bool is_put = failed == 0 && put(owner, placed, call, work_level(map->options.priority));
     if (is_put) {
         spin_publish(&pool->caller_cpu);
-        atomic_store(&pool->offers, atomic_load_explicit(&pool->offers, memory_order_relaxed) + 1);
+        atomic_fetch_add(&pool->offers, 1);
     }
     pthread_mutex_unlock(&owner->guard);
     if (is_put) {
@@ -149,7 +189,7 @@ int call_begin(struct placed *placed, const struct map *map, const char *name, b
         return 0;
     }
     thread_expects(thread_self(), NULL);
-    call_destroy(call);
+    destroy_now(owner, call);
     return failed < 0 ? failed : no_memory(name);
 }
 
@@ -241,11 +281,11 @@ void call_release(struct placed *placed)
         return;
     task_unwatch(placed->pool, &placed->watch);
     placed->call = NULL;
+    struct owner *owner = pool_owner(placed->pool);
     if (ring_is_over(placed->ring, placed->number)) {
-        call_destroy(call);
+        destroy_now(owner, call);
         return;
     }
-    struct owner *owner = pool_owner(placed->pool);
     pthread_mutex_lock(&owner->guard);
     call->ring = placed->ring;
     call->number = placed->number;
@@ -271,7 +311,4 @@ int call_outcome(const struct placed *placed, const brood_end *end)
 void calls_free(struct owner *owner)
 {
     free_abandoned(owner, true);
-    for (unsigned level = 0; level < WORK_LEVELS; level++)
-        for (unsigned i = 0; i < owner->queues[level].count; i++)
-            heap_give(owner->queues[level].rings[i], NULL);
 }

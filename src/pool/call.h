@@ -37,7 +37,7 @@ void call_release(struct placed *placed);
 /* What a call that takes a result is to say of that end: 0; 1, or -ENOENT of an unfit one, with a sentence. */
 int call_outcome(const struct placed *placed, const brood_end *end);
 
-/* Of a pool whose workers are gone. */
+/* Those that were abandoned, of a pool whose workers are gone. */
 void calls_free(struct owner *owner);
 
 #endif

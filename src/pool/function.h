@@ -13,28 +13,34 @@
 
 struct owner;
 
-/* A list that only grows, under the creator's guard. */
 struct function {
     struct module_function name; /* first: what workers are handed is its address */
     struct function *next;
     char symbol[SYMBOL_SIZE]; /* where they are wanted, and it is known; else "" */
 };
 
+/* The pool's, of all that call it: a list that only grows, under the pool's guard, and can be read without. fresh: the
+ * one that is being made; linked by `all`, which commits it: whoever inherits the guard sees by that whether it was. */
+struct functions {
+    struct function *_Atomic all;
+    struct function *fresh;
+    bool symbols; /* are wanted */
+};
+
 #define FUNCTIONS_KNOWN 64 /* of the program's own, found again by address alone */
 
-/* The creator's. */
-struct functions {
-    struct function *all;
-    bool symbols; /* are wanted */
-    struct {
-        uintptr_t address;
-        const struct module_function *name;
-    } known[FUNCTIONS_KNOWN];
+/* A process' own. */
+struct known_function {
+    uintptr_t address;
+    const struct module_function *name;
 };
 
 /* The name of the function at `address`. NULL: none, errno is EINVAL (it is in no module) or ENOMEM, and there is a
- * sentence, in which `call` asks for it. Under the creator's guard. */
-const struct module_function *function_name(struct functions *functions, uintptr_t address, const char *call);
+ * sentence, in which `call` asks for it. Under the owner's guard. */
+const struct module_function *function_name(struct owner *owner, uintptr_t address, const char *call);
+
+/* By the heir of the pool's guard. */
+void functions_mend(struct functions *functions);
 
 /* When no worker is left. */
 void functions_free(struct functions *functions);

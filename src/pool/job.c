@@ -16,19 +16,26 @@ static uint64_t word_of(uint64_t owner, uint64_t offset)
     return owner << OWNER_SHIFT | offset;
 }
 
-struct job *job_create(struct brood_pool *pool, size_t count, size_t chunk, uint32_t lanes, bool want_ends)
+/* A table of the job's; NULL: no memory. */
+static bool take_table(const void *place, size_t size)
+{
+    return heap_take_into((void **)(uintptr_t)place, size);
+}
+
+struct job *job_create(struct brood_pool *pool, struct held *held, size_t count, size_t chunk, uint32_t lanes,
+                       bool want_ends)
 {
     size_t chunks = (count + chunk - 1) / chunk;
-    struct job *job = heap_take(sizeof *job + lanes * sizeof(struct lane), true);
+    struct job *job = held_take(held, sizeof *job + lanes * sizeof(struct lane), true);
     if (!job)
         return NULL;
+    job->held = held;
+    held_is(held, HELD_JOB);
     job->work = (struct work){ .kind = WORK_MAP, .pool = pool };
-    job->words = heap_take(chunks * sizeof *job->words, true);
-    job->fates = heap_take(count, true);
-    job->pids = want_ends ? heap_take(count * sizeof *job->pids, true) : NULL;
-    job->codes = want_ends ? heap_take(count * sizeof *job->codes, true) : NULL;
-    job->walls = want_ends ? heap_take(count * sizeof *job->walls, true) : NULL;
-    if (!job->words || !job->fates || (want_ends && (!job->pids || !job->codes || !job->walls))) {
+    if (!take_table(&job->words, chunks * sizeof *job->words) || !take_table(&job->fates, count) ||
+        (want_ends &&
+         (!take_table(&job->pids, count * sizeof *job->pids) || !take_table(&job->codes, count * sizeof *job->codes) ||
+          !take_table(&job->walls, count * sizeof *job->walls)))) {
         job_destroy(job);
         return NULL;
     }
@@ -48,29 +55,41 @@ struct job *job_create(struct brood_pool *pool, size_t count, size_t chunk, uint
     return job;
 }
 
+/* A failure is in the list, or doomed, or for a moment both. */
+static void free_failures(struct job *job)
+{
+    for (;;) {
+        struct failure *first = atomic_load(&job->failures);
+        if (!job->doomed)
+            job->doomed = first;
+        if (!job->doomed)
+            return;
+        if (job->doomed == first)
+            atomic_store(&job->failures, first->next);
+        heap_give(job->doomed, (void **)&job->doomed);
+    }
+}
+
+static void free_table(const void *place)
+{
+    void **table = (void **)(uintptr_t)place;
+    if (*table)
+        heap_give(*table, table);
+}
+
 void job_destroy(struct job *job)
 {
-    for (struct failure *failure = atomic_load(&job->failures), *next; failure; failure = next) {
-        next = failure->next;
-        heap_give(failure, NULL);
-    }
-    if (job->words)
-        heap_give((void *)job->words, NULL);
-    if (job->fates)
-        heap_give((void *)job->fates, NULL);
-    if (job->pids)
-        heap_give((void *)job->pids, NULL);
-    if (job->codes)
-        heap_give((void *)job->codes, NULL);
-    if (job->walls)
-        heap_give((void *)job->walls, NULL);
-    if (job->in_copy)
-        heap_give(job->in_copy, NULL);
+    free_failures(job);
+    free_table(&job->words);
+    free_table(&job->fates);
+    free_table(&job->pids);
+    free_table(&job->codes);
+    free_table(&job->walls);
+    free_table(&job->in_copy);
     for (size_t i = 0; job->replies && job->out_copy && i < job->count; i++)
         job_forget_reply(job, i);
-    if (job->out_copy)
-        heap_give(job->out_copy, NULL);
-    heap_give(job, NULL);
+    free_table(&job->out_copy);
+    held_give(job->held, job);
 }
 
 static uint64_t chunk_end(const struct job *job, uint64_t chunk)
@@ -331,6 +350,26 @@ void job_forget_reply(struct job *job, size_t item)
     brood_block *reply = (brood_block *)(void *)job->out + item;
     if (reply->data)
         heap_give(reply->data, &reply->data);
+}
+
+bool job_is_named(const struct job *job)
+{
+    const struct brood_pool *pool = job->work.pool;
+    for (uint32_t i = 0; i < pool->count; i++)
+        if (atomic_load(&pool_worker(pool, i)->look) == &job->work)
+            return true;
+    return false;
+}
+
+bool job_is_worked_on(const struct job *job)
+{
+    const struct brood_pool *pool = job->work.pool;
+    for (uint32_t i = 0; i < pool->count; i++) {
+        int32_t pid = atomic_load(&pool_worker(pool, i)->pid);
+        if (atomic_load(&pool_worker(pool, i)->look) == &job->work && pid && !thread_is_gone((uint32_t)pid))
+            return true;
+    }
+    return false;
 }
 
 bool job_item_over(const struct job *job, size_t item)

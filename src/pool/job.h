@@ -12,6 +12,7 @@
 #define POOL_JOB_H
 
 #include "os/module.h"
+#include "pool/caller.h"
 #include "pool/work.h"
 
 #include <brood/end.h>
@@ -50,6 +51,7 @@ struct job {
     int retries;
     int soft_ms, hard_ms; /* of an item; 0: none */
     int64_t max_memory;
+    struct held *held;        /* where the block stands; NULL: nowhere */
     bool limited;             /* one of the three is there */
     bool in_varies, replies;  /* items are blocks; so are results: `out` is an array of brood_block, a copy of ours */
     bool out_is_ours;         /* a copy, zeroed before each attempt */
@@ -68,11 +70,14 @@ struct job {
     _Atomic size_t frontier;            /* all chunks before it are done; a hint */
     _Atomic size_t first;               /* the lowest item that failed for good */
     _Atomic(struct failure *) failures; /* newest first */
+    struct failure *doomed;             /* the one that is being freed, by whoever frees the job */
     struct lane lanes[];
 };
 
-/* A job of that shape, its tables laid out; NULL: no memory. */
-struct job *job_create(struct brood_pool *pool, size_t count, size_t chunk, uint32_t lanes, bool want_ends);
+/* A job of that shape, its tables laid out, which stands in `held`; NULL: no memory. To destroy it may be begun anew if
+ * its caller was killed in it. */
+struct job *job_create(struct brood_pool *pool, struct held *held, size_t count, size_t chunk, uint32_t lanes,
+                       bool want_ends);
 void job_destroy(struct job *job);
 
 /* Whether there may be a chunk to claim. */
@@ -115,6 +120,11 @@ int job_attempt(const struct job *job, size_t item);
 
 /* Gives back what the item's task has replied. */
 void job_forget_reply(struct job *job, size_t item);
+
+/* Whether a worker names it as what it may touch; and the same without those who are gone for good, for when there is
+ * no keeper to settle them. */
+bool job_is_named(const struct job *job);
+bool job_is_worked_on(const struct job *job);
 
 /* Whether the item is known to have ended: its chunk has, or was taken up again behind it. */
 bool job_item_over(const struct job *job, size_t item);

@@ -35,18 +35,29 @@
 #define KEEPER_WATCH 5000000     /* ns between looks at what is limited */
 #define KEEPER_SETTLE 2000000000 /* ns for a dead keeper's workers to be gone: the kernel has killed them already */
 
+#define KEEPER_SETTLING 500000 /* ns between looks at workers that are in what a dead caller asked for */
+
 #define WHEREVER 0x100 /* in a worker's verdict: whatever turn it is at */
 
 struct keeper {
     struct brood_pool *pool;
-    uint32_t count;              /* of the pool's places, as of the last look */
-    brood_process **processes;   /* of the workers; NULL: none just now */
-    struct pollfd *polled;       /* the creator's pidfd, then the workers' */
+    uint32_t count;            /* of the pool's places, as of the last look */
+    brood_process **processes; /* of the workers; NULL: none just now */
+    struct pollfd *polled;     /* the creator's pidfd, then the workers', then other callers' */
+    struct followed *followed; /* other callers, in the order of their records */
+    uint32_t followed_count;
+    bool settling;               /* one of them is gone, and workers are in what it asked for */
     int64_t deaths[DEATHS_MOST]; /* when workers died, of what was not the keeper's doing: a ring */
     unsigned death_count;
     int failures;  /* starts that failed in a row */
     int unserved;  /* workers in a row that died before they had begun an item */
     int64_t retry; /* when to try again */
+};
+
+/* A process that has a caller's record. */
+struct followed {
+    slot_id slot; /* 0: none just now */
+    int pidfd;    /* -1: there is none */
 };
 
 static void wake_up(int signal)
@@ -139,7 +150,7 @@ static bool take_places(struct keeper *keeper)
         return true;
     brood_process **processes = realloc(keeper->processes, count * sizeof *processes);
     keeper->processes = processes ? processes : keeper->processes;
-    struct pollfd *polled = realloc(keeper->polled, (count + 1) * sizeof *polled);
+    struct pollfd *polled = realloc(keeper->polled, (count + 1 + keeper->followed_count) * sizeof *polled);
     keeper->polled = polled ? polled : keeper->polled;
     if (!processes || !polled)
         return false;
@@ -311,6 +322,16 @@ static void reap_workers(struct keeper *keeper)
     }
 }
 
+static void condemn(struct keeper *keeper, uint32_t index, uint64_t word, int32_t verdict)
+{
+    struct worker *worker = pool_worker(keeper->pool, index);
+    atomic_store(&worker->verdict, verdict);
+    if (turn_condemn(&worker->turn, word))
+        process_signal(keeper->processes[index], SIGKILL);
+    else
+        atomic_store(&worker->verdict, 0);
+}
+
 /* Why the worker's turn is to be ended: a brood_how; 0: it is not. */
 static int32_t judge_turn(const struct brood_pool *pool, const struct worker *worker, uint64_t word, int64_t now)
 {
@@ -333,19 +354,80 @@ static void watch_turns(struct keeper *keeper)
         struct worker *worker = pool_worker(pool, i);
         uint64_t word = atomic_load(&worker->turn.word);
         int32_t verdict = keeper->processes[i] && turn_is_open(word) ? judge_turn(pool, worker, word, clock_now()) : 0;
-        if (!verdict)
-            continue;
-        atomic_store(&worker->verdict, verdict);
-        if (turn_condemn(&worker->turn, word))
-            process_signal(keeper->processes[i], SIGKILL);
-        else
-            atomic_store(&worker->verdict, 0);
+        if (verdict)
+            condemn(keeper, i, word, verdict);
     }
 }
 
-static bool is_watching(const struct brood_pool *pool)
+/* ---- other callers ---- */
+
+/* The caller is gone: what it left is ended, and given back once no worker is in it. False: that is to come. */
+static bool settle_caller(struct keeper *keeper, struct caller *caller)
 {
-    return atomic_load(&pool->watched) || pool->max_memory;
+    struct brood_pool *pool = keeper->pool;
+    bool served = false;
+    heap_settle();
+    caller_refuse(pool, caller);
+    for (uint32_t i = 0; i < keeper->count; i++) {
+        const struct worker *worker = pool_worker(pool, i);
+        uint64_t word = atomic_load(&worker->turn.word);
+        if (keeper->processes[i] && turn_is_open(word) && caller_is_served(caller, worker, false))
+            condemn(keeper, i, word, BROOD_CANCELLED);
+        served |= caller_is_served(caller, worker, true);
+    }
+    if (served)
+        return false;
+    caller_clear(pool, caller);
+    pool_tell_callers(pool); /* one who joins waits for it, too */
+    return true;
+}
+
+static void follow(struct followed *followed, const struct caller *caller, slot_id slot)
+{
+    if (followed->slot == slot)
+        return;
+    if (followed->pidfd >= 0)
+        close(followed->pidfd);
+    *followed = (struct followed){ .slot = slot, .pidfd = slot ? child_pidfd(atomic_load(&caller->pid)) : -1 };
+}
+
+/* There are more records. False: no memory to follow all; those who cannot be followed are looked at now and then. */
+static bool follow_more(struct keeper *keeper)
+{
+    uint32_t count = keeper->followed_count + 1;
+    struct followed *followed = realloc(keeper->followed, count * sizeof *followed);
+    keeper->followed = followed ? followed : keeper->followed;
+    struct pollfd *polled = realloc(keeper->polled, (keeper->count + 1 + count) * sizeof *polled);
+    keeper->polled = polled ? polled : keeper->polled;
+    if (!followed || !polled)
+        return false;
+    followed[keeper->followed_count] = (struct followed){ .pidfd = -1 };
+    keeper->followed_count = count;
+    return true;
+}
+
+/* Callers come, and go. */
+static void look_after_callers(struct keeper *keeper)
+{
+    struct brood_pool *pool = keeper->pool;
+    uint32_t i = 0;
+    keeper->settling = false;
+    for (struct caller *caller = atomic_load(&pool->callers); caller; caller = atomic_load(&caller->next), i++) {
+        slot_id slot = atomic_load(&caller->slot);
+        bool followed = i < keeper->followed_count || follow_more(keeper);
+        if (slot == pool->creator_slot)
+            continue;
+        if (followed)
+            follow(&keeper->followed[i], caller, slot);
+        if (slot == 0)
+            continue;
+        int pidfd = followed ? keeper->followed[i].pidfd : -1;
+        bool gone = pidfd >= 0 ? child_watch(pidfd, 0) == 0 || !slot_is(slot_of(slot), slot) : caller_is_gone(caller);
+        if (gone && settle_caller(keeper, caller) && followed)
+            follow(&keeper->followed[i], caller, 0);
+        else
+            keeper->settling |= gone;
+    }
 }
 
 static bool is_worker(const struct keeper *keeper, pid_t pid)
@@ -374,8 +456,10 @@ static void sleep_until_news(struct keeper *keeper)
     sigset_t none;
     sigemptyset(&none);
     int64_t left = keeper->retry ? keeper->retry - clock_now() : 1000000000;
-    if (is_watching(pool) && left > KEEPER_WATCH)
+    if (pool_is_watched(pool) && left > KEEPER_WATCH)
         left = KEEPER_WATCH;
+    if (keeper->settling && left > KEEPER_SETTLING)
+        left = KEEPER_SETTLING;
     if (trace_goes_on(pool) && left > TRACE_TICK)
         left = TRACE_TICK;
     for (uint32_t i = 0; i < keeper->count; i++) {
@@ -383,12 +467,19 @@ static void sleep_until_news(struct keeper *keeper)
         if (keeper->processes[i] && keeper->polled[i + 1].fd < 0 && left > THREAD_NAP)
             left = THREAD_NAP; /* without a pidfd: look often */
     }
+    for (uint32_t i = 0; i < keeper->followed_count; i++) {
+        const struct followed *followed = &keeper->followed[i];
+        keeper->polled[keeper->count + 1 + i] = (struct pollfd){ .fd = followed->pidfd, .events = POLLIN };
+        if (followed->slot && followed->pidfd < 0 && left > THREAD_NAP)
+            left = THREAD_NAP;
+    }
     if (keeper->polled[0].fd < 0 && left > 10 * THREAD_NAP)
         left = 10 * THREAD_NAP;
     if (left < 0)
         left = 0;
     struct timespec wait = { .tv_sec = (time_t)(left / 1000000000), .tv_nsec = (long)(left % 1000000000) };
-    if (ppoll(keeper->polled, keeper->count + 1, &wait, &none) < 0 && errno == EINVAL) { /* more than RLIMIT_NOFILE */
+    nfds_t polled = keeper->settling ? keeper->count + 1 : keeper->count + 1 + keeper->followed_count;
+    if (ppoll(keeper->polled, polled, &wait, &none) < 0 && errno == EINVAL) { /* more than RLIMIT_NOFILE */
         wait = (struct timespec){ .tv_nsec = left < THREAD_NAP ? left : THREAD_NAP };
         ppoll(keeper->polled, 1, &wait, &none);
     }
@@ -397,6 +488,14 @@ static void sleep_until_news(struct keeper *keeper)
 static bool creator_is_gone(const struct keeper *keeper)
 {
     return getppid() != keeper->pool->creator || keeper->polled[0].revents != 0;
+}
+
+/* Before its workers are ended: who waits for them would wait for another keeper. */
+static void orphan(struct brood_pool *pool)
+{
+    uint32_t lives = POOL_LIVES;
+    if (atomic_compare_exchange_strong(&pool->ended, &lives, POOL_ORPHANED))
+        pool_tell_callers(pool);
 }
 
 /* Lets the workers leave if the creator asked for it (they flush what they wrote, and run the pool's `finish`), and
@@ -417,6 +516,7 @@ static void end_workers(struct keeper *keeper, bool asked)
         process_discard(keeper->processes[i]);
     }
     free(keeper->processes);
+    free(keeper->followed);
     free(keeper->polled);
 }
 
@@ -438,12 +538,15 @@ int keeper_main(void *arg)
     while (!atomic_load(&pool->closing) && !creator_is_gone(&keeper)) {
         start_missing(&keeper);
         sleep_until_news(&keeper);
-        if (is_watching(pool))
+        if (pool_is_watched(pool))
             watch_turns(&keeper);
         reap_workers(&keeper);
+        look_after_callers(&keeper);
         reap_strangers(&keeper);
         trace_flush(pool);
     }
+    if (creator_is_gone(&keeper))
+        orphan(pool);
     end_workers(&keeper, atomic_load(&pool->closing) == CLOSING_ORDERLY && !creator_is_gone(&keeper));
     trace_finish(pool);
     return 0;

@@ -114,10 +114,9 @@ static int pack_items(struct map *map, const char *call)
             (!region_holds(item.data, item.size) && __builtin_add_overflow(size, aligned(item.size), &size)))
             return error_set(ENOMEM, "%s: the items are more than there can be", call);
     }
-    brood_block *blocks = heap_take(size, false);
+    brood_block *blocks = heap_take_raw_into(&map->job->in_copy, size);
     if (!blocks)
         return error_set(ENOMEM, "%s: no memory in the region for items of %zu bytes", call, size);
-    map->job->in_copy = blocks;
     char *at = (char *)(blocks + map->count);
     for (size_t i = 0; i < map->count; i++) {
         blocks[i] = task_item(map->in, map->in_size, i);
@@ -150,30 +149,48 @@ static int place_items(struct map *map, const char *call)
     job->in_size = map->in_size;
     if (!map->in_size || region_holds(map->in, bytes))
         return 0;
-    job->in = job->in_copy = heap_take_copy(bytes, map->in, bytes);
-    return job->in ? 0 : no_memory(map, call);
+    job->in = heap_take_raw_into(&job->in_copy, bytes);
+    return job->in ? (memcpy(job->in_copy, map->in, bytes), 0) : no_memory(map, call);
 }
 
 static int place_results(struct map *map, const char *call)
 {
     struct job *job = map->job;
-    job->replies = map->out_size == BROOD_BLOCKS;
+    bool replies = map->out_size == BROOD_BLOCKS;
     job->out = map->out;
-    job->out_size = job->replies ? sizeof(brood_block) : map->out_size;
-    if (!job->out_size || (!job->replies && region_holds(map->out, map->count * map->out_size)))
+    job->out_size = replies ? sizeof(brood_block) : map->out_size;
+    if (!job->out_size || (!replies && region_holds(map->out, map->count * map->out_size)))
         return 0;
     job->out_is_ours = true;
-    job->out = job->out_copy = heap_take(map->count * job->out_size, true);
+    job->out = heap_take_into(&job->out_copy, map->count * job->out_size);
+    atomic_signal_fence(memory_order_seq_cst); /* if we die here, replies are looked for where they would be */
+    job->replies = replies;
     return job->out ? 0 : no_memory(map, call);
+}
+
+static void unreserve(struct owner *owner, struct held *held)
+{
+    pthread_mutex_lock(&owner->guard);
+    owner_unreserve(owner, held);
+    pthread_mutex_unlock(&owner->guard);
 }
 
 static int make_job(struct map *map, const char *call, brood_task *task)
 {
     struct owner *owner = pool_owner(map->pool);
-    map->job = job_create(map->pool, map->count, choose_chunk(map), atomic_load(&map->pool->wanted),
-                          map->options.ends != NULL);
-    if (!map->job)
+    struct held *held;
+    pthread_mutex_lock(&owner->guard);
+    int failed = owner_reserve(owner, &held);
+    pthread_mutex_unlock(&owner->guard);
+    if (failed < 0)
         return no_memory(map, call);
+    map->job = job_create(map->pool, held, map->count, choose_chunk(map), atomic_load(&map->pool->wanted),
+                          map->options.ends != NULL);
+    if (!map->job) {
+        unreserve(owner, held);
+        return no_memory(map, call);
+    }
+    map->job->work.caller = owner->caller;
     map->job->work.level = work_level(map->options.priority);
     map->job->loose = map->options.chunk == 0;
     map->job->retries = map->options.retries;
@@ -182,11 +199,11 @@ static int make_job(struct map *map, const char *call, brood_task *task)
     map->job->max_memory = task_most(&map->options);
     map->job->limited = map->options.soft_ms || map->options.hard_ms || map->options.max_memory;
     pthread_mutex_lock(&owner->guard);
-    map->job->task = function_name(&owner->functions, task_address(task), call);
+    map->job->task = function_name(owner, task_address(task), call);
     pthread_mutex_unlock(&owner->guard);
     if (!map->job->task)
         return -errno;
-    int failed = place_items(map, call);
+    failed = place_items(map, call);
     return failed < 0 ? failed : place_results(map, call);
 }
 
@@ -197,7 +214,7 @@ int64_t task_most(const brood_task_options *options)
 
 void task_watch(struct brood_pool *pool, struct watch *watch)
 {
-    if (!watch->on && atomic_fetch_add(&pool->watched, 1) == 0)
+    if (!watch->on && atomic_fetch_add(&pool_owner(pool)->caller->watched, 1) == 0)
         pool_poke(pool);
     watch->on = true;
 }
@@ -205,39 +222,24 @@ void task_watch(struct brood_pool *pool, struct watch *watch)
 void task_unwatch(struct brood_pool *pool, struct watch *watch)
 {
     if (watch->on)
-        atomic_fetch_sub(&pool->watched, 1);
+        atomic_fetch_sub(&pool_owner(pool)->caller->watched, 1);
     watch->on = false;
-}
-
-static bool job_is_named(const struct brood_pool *pool, const struct job *job)
-{
-    for (uint32_t i = 0; i < pool->count; i++)
-        if (atomic_load(&pool_worker(pool, i)->look) == &job->work)
-            return true;
-    return false;
-}
-
-/* The same without those who are gone for good, for when there is no keeper to settle them. */
-static bool job_is_worked_on(const struct brood_pool *pool, const struct job *job)
-{
-    for (uint32_t i = 0; i < pool->count; i++) {
-        int32_t pid = atomic_load(&pool_worker(pool, i)->pid);
-        if (atomic_load(&pool_worker(pool, i)->look) == &job->work && pid && !thread_is_gone((uint32_t)pid))
-            return true;
-    }
-    return false;
 }
 
 void owner_free_retired(struct owner *owner, const struct brood_pool *pool, bool all)
 {
     for (struct retired **at = &owner->retired; *at;) {
         struct retired *retired = *at;
-        if (!all && job_is_named(pool, retired->job)) {
+        struct held *held = retired->job->held;
+        /* Of a pool that has ended nobody settles the workers. */
+        bool named = atomic_load(&pool->ended) ? job_is_worked_on(retired->job) : job_is_named(retired->job);
+        if (!all && named) {
             at = &retired->next;
             continue;
         }
         *at = retired->next;
         job_destroy(retired->job);
+        owner_unreserve(owner, held);
         free(retired);
     }
 }
@@ -252,17 +254,19 @@ static void retire(struct map *map)
     pthread_mutex_unlock(&map->job_guard);
     /* As a rule they leave at once. One that has lost its CPU is not waited for. */
     int64_t end = clock_now() + RETIRE_NS;
-    while (job_is_named(map->pool, job) && clock_now() < end)
+    while (job_is_named(job) && clock_now() < end)
         sched_yield();
     struct retired *retired = malloc(sizeof *retired);
-    while (!retired && job_is_named(map->pool, job))
+    while (!retired && job_is_named(job))
         sched_yield();
     pthread_mutex_lock(&owner->guard);
     if (retired) {
         *retired = (struct retired){ .job = job, .next = owner->retired };
         owner->retired = retired;
     } else {
+        struct held *held = job->held;
         job_destroy(job);
+        owner_unreserve(owner, held);
     }
     owner_free_retired(owner, map->pool, false);
     pthread_mutex_unlock(&owner->guard);
@@ -273,11 +277,8 @@ static void retire(struct map *map)
 static int offer(struct map *map, const char *call)
 {
     struct brood_pool *pool = map->pool;
-    struct owner *owner = pool_owner(pool);
     struct thread *self = thread_self();
-    pthread_mutex_lock(&owner->guard);
     int failed = pool_put(pool, &map->job->work);
-    pthread_mutex_unlock(&owner->guard);
     bell_ring(self, &pool->work);
     return failed < 0 ? no_memory(map, call) : 0;
 }
@@ -300,8 +301,10 @@ int map_begin(struct map *map, const char *call, brood_task *task)
     if (failed < 0)
         task_unwatch(map->pool, &map->watch);
     if (failed < 0 && map->job) {
+        struct held *held = map->job->held;
         job_destroy(map->job);
         map->job = NULL;
+        unreserve(pool_owner(map->pool), held);
     }
     return failed;
 }
@@ -311,8 +314,7 @@ bool map_is_over(struct map *map)
 {
     pthread_mutex_lock(&map->job_guard);
     const struct job *job = map->job;
-    bool over =
-        !job || (atomic_load(&job->finished) && (!atomic_load(&job->refused) || !job_is_worked_on(map->pool, job)));
+    bool over = !job || (atomic_load(&job->finished) && (!atomic_load(&job->refused) || !job_is_worked_on(job)));
     pthread_mutex_unlock(&map->job_guard);
     return over;
 }
@@ -493,7 +495,7 @@ static int gather_all(struct map *map, int failed)
     if (!atomic_load(&job->refused))
         return gather(map);
     /* A worker may be in one of its chunks all the same: that is run to its end, since it uses our memory. */
-    while (job_is_worked_on(map->pool, job))
+    while (job_is_worked_on(job))
         nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
     heap_settle(); /* one that is gone may not have been reaped yet */
     return atomic_load(&job->refused) == -ECANCELED ? gather_cancelled(map) : gather_refused(map, failed);
@@ -513,6 +515,13 @@ int map_end(struct map *map, int failed)
     return result;
 }
 
+/* Of a pool that was orphaned: its workers are about to end, and use the caller's memory until then. */
+static void await_end_of_work(const struct map *map)
+{
+    while (atomic_load(&map->pool->ended) && job_is_worked_on(map->job))
+        nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+}
+
 void map_forget(struct map *map)
 {
     map_tell(map, true);
@@ -520,6 +529,7 @@ void map_forget(struct map *map)
         return;
     pool_withdraw(map->pool, &map->job->work);
     task_unwatch(map->pool, &map->watch);
+    await_end_of_work(map);
     retire(map);
 }
 

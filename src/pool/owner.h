@@ -1,17 +1,15 @@
-/* pool/owner.h: the creator's private side of a pool: its threads, its keeper's handle, its results, and what is not
- * freed yet.
+/* pool/owner.h: a process' private side of a pool that it calls: its threads, its results, and what is not freed yet;
+ * and, where that is the pool's creator, the keeper's handle.
  */
 #ifndef POOL_OWNER_H
 #define POOL_OWNER_H
 
+#include "os/wiped.h"
 #include "pool/function.h"
 #include "pool/pool.h"
 
 #include <brood/process.h>
 #include <pthread.h>
-
-#define OWNER_RINGS 16
-#define OWNER_CLOSED (1U << 31) /* beside the users: one step says that there are none, and that none may come */
 
 struct retired {
     struct job *job;
@@ -26,46 +24,68 @@ struct teller {
 };
 
 struct owner {
-    pthread_mutex_t guard; /* of all here that is not atomic */
+    struct brood_pool *pool;
+    _Atomic int64_t serial; /* the pool's, where another process created it; 0: of none now */
+    struct owner *next;     /* of these; constant */
+    struct caller *caller;  /* this process' record in the pool */
+    pthread_mutex_t guard;  /* of all here that is not atomic; the pool's is taken inside */
     brood_process *keeper;
     int fallen;              /* keepers in a row that ended, or were killed, without a wait's end between */
-    _Atomic unsigned users;  /* threads in a call that submits or waits; OWNER_CLOSED: no more tasks */
-    _Atomic bool ended;      /* keeper and workers are gone, for good */
-    uint64_t seats;          /* a bit for each that a thread has, and for the watchers' */
+    _Atomic int64_t missed;  /* since when there has been no keeper, seen by others than the creator; 0: there is one */
     struct retired *retired; /* jobs that have ended, but whose memory a worker may still look at */
-    struct functions functions;
-    struct queue {
-        struct ring *rings[OWNER_RINGS]; /* each twice the size of the one before, which was too small */
-        unsigned count;                  /* the last is in use */
-    } queues[WORK_LEVELS];
+    struct known_function known[FUNCTIONS_KNOWN];
+    struct held **places; /* free ones, of the caller's shelves */
+    size_t place_count, place_room;
     struct call *abandoned; /* calls whose callers could not wait for their ends, with the cells they are in */
     brood_result *results;  /* not yet destroyed; the latest first */
     brood_result *oldest;
     _Atomic unsigned callbacks; /* results that have one to be run */
     bool watched;               /* for those: the watchers' seat is to be told of all results */
     struct teller *tellers;
-    int trace_file;        /* holds the lock on it; -1: there is none */
-    pthread_mutex_t turns; /* who cancels a turn; no other guard is taken inside */
+    int trace_file; /* holds the lock on it; -1: there is none */
 };
+
+/* The same where another process created the pool. NULL: it has not called it yet. */
+struct owner *owner_of_other(const struct brood_pool *pool);
 
 /* This process' private side of the pool. */
 static inline struct owner *pool_owner(const struct brood_pool *pool)
 {
-    return pool->owner;
+    return pool->creator == thread_self()->process ? pool->owner : owner_of_other(pool);
+}
+
+static inline bool owner_is_creator(const struct owner *owner)
+{
+    return owner == owner->pool->owner && owner->pool->creator == thread_self()->process;
 }
 
 static inline bool owner_is_closed(struct owner *owner)
 {
-    return atomic_load(&owner->users) & OWNER_CLOSED;
+    return atomic_load(&owner->caller->users) & CALLER_CLOSED;
 }
 
-/* 0, or why this process may not use the pool, with a sentence. */
-int pool_enter(const struct brood_pool *pool, const char *call);
+/* Begins with it as the creator's. */
+void owner_begin(struct owner *owner, struct brood_pool *pool, struct caller *caller);
 
-/* The same, for calls that submit (EPIPE where the pool is closed, ENOTRECOVERABLE where it is broken; and they keep
- * the keeper alive) or wait: callbacks are called. pool_leave ends it. */
+/* A place for a block that this process is about to take; the creator's need none: *held is NULL. 0, or -ENOMEM without
+ * a sentence. And gives it back, when the block is gone. Under guard. */
+int owner_reserve(struct owner *owner, struct held **held);
+void owner_unreserve(struct owner *owner, struct held *held);
+
+/* 0, or why this process may not ask the pool for anything, with a sentence; and the same of calls that only its
+ * creator may make. */
+int pool_enter(const struct brood_pool *pool, const char *call);
+int pool_enter_creator(const struct brood_pool *pool, const char *call);
+
+/* The same as pool_enter, for calls that wait: the pool is not destroyed meanwhile; and callbacks are called; and for
+ * calls that submit (EPIPE where the pool is closed, ENOTRECOVERABLE where it is broken), which see to the keeper.
+ * pool_leave ends each. */
+int pool_stay(struct brood_pool *pool, const char *call);
 int pool_use(struct brood_pool *pool, const char *call, bool submits);
 void pool_leave(struct brood_pool *pool);
+
+/* -ECANCELED, or -EOWNERDEAD with a sentence: what has not come of a pool that has ended. 0: it has not. */
+int pool_why_ended(const struct brood_pool *pool);
 
 /* The worker's turn is to be ended then, if it is still the open one that `word` says, and `is_its` is true of it. */
 void pool_cancel_turn(struct brood_pool *pool, struct worker *worker,
@@ -74,10 +94,17 @@ void pool_cancel_turn(struct brood_pool *pool, struct worker *worker,
 /* Has the keeper look around at once. */
 void pool_poke(struct brood_pool *pool);
 
-/* Puts work where workers find it, under guard: 0, or -ENOMEM. The bell is lifted then, and the caller rings it. And
- * takes it out again. */
+/* Puts work where workers find it: 0, or -ENOMEM. The bell is lifted then, and the caller rings it. And takes it out
+ * again. */
 int pool_put(struct brood_pool *pool, struct work *work);
 void pool_withdraw(struct brood_pool *pool, const struct work *work);
+
+/* Items that nobody has begun, of all that is in the rack. */
+size_t rack_count_queued(const struct brood_pool *pool);
+
+/* Whether all that is there of other callers than that one is over; has a seat told of what is not. */
+bool rack_is_over(struct brood_pool *pool, const struct caller *but);
+void rack_ask(struct brood_pool *pool, const struct caller *but, unsigned seat);
 
 /* Frees the jobs that no worker names any more; `all`: no worker is left. Under guard, or with no other user. */
 void owner_free_retired(struct owner *owner, const struct brood_pool *pool, bool all);

@@ -3,6 +3,7 @@
 
 #include "error/error.h"
 #include "error/log.h"
+#include "os/child.h"
 #include "os/clock.h"
 #include "os/futex.h"
 #include "pool/call.h"
@@ -24,9 +25,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define KEEPERS_MOST 300 /* killed in a row, in one map, until its caller is told */
-#define KEEPERS_UNABLE 3 /* ended by themselves */
-#define POOL_END_MS 5000 /* for a keeper to end its workers; then it is killed, and they with it */
+#define KEEPERS_MOST 300        /* killed in a row, in one map, until its caller is told */
+#define KEEPERS_UNABLE 3        /* ended by themselves */
+#define KEEPER_MISSED 500000000 /* ns that others than the creator wait for another */
+#define POOL_END_MS 5000        /* for a keeper to end its workers; then it is killed, and they with it */
 
 void pool_offer(struct brood_pool *pool)
 {
@@ -65,13 +67,45 @@ void work_settle(struct worker *worker, const brood_end *how)
     atomic_store(&worker->look, NULL);
 }
 
+/* The keeper, as all see it: it holds the duty words, and has one thread. 0: none is on duty. */
+static int32_t keeper_on_duty(const struct brood_pool *pool)
+{
+    return (int32_t)(atomic_load(&pool->seats[0].duty.word) & FUTEX_TID_MASK);
+}
+
+/* By a process that is not its parent: no stranger that got its pid is meant, since it was still on duty once the pidfd
+ * was there. */
+static void poke_from_afar(const struct brood_pool *pool)
+{
+    int32_t keeper = keeper_on_duty(pool);
+    int pidfd = keeper ? child_pidfd(keeper) : -1;
+    if (pidfd >= 0 && keeper_on_duty(pool) == keeper)
+        child_signal(keeper, pidfd, SIGTERM);
+    if (pidfd >= 0)
+        close(pidfd);
+}
+
 void pool_poke(struct brood_pool *pool)
 {
     struct owner *owner = pool_owner(pool);
+    if (!owner_is_creator(owner)) {
+        poke_from_afar(pool);
+        return;
+    }
     pthread_mutex_lock(&owner->guard);
     if (owner->keeper)
         process_signal(owner->keeper, SIGTERM);
     pthread_mutex_unlock(&owner->guard);
+}
+
+bool pool_is_watched(const struct brood_pool *pool)
+{
+    if (pool->max_memory)
+        return true;
+    for (const struct caller *caller = atomic_load(&pool->callers); caller; caller = atomic_load(&caller->next))
+        if (atomic_load(&caller->watched))
+            return true;
+    return false;
 }
 
 /* By the fork server rather than fork where there are other threads now, whose locks it would hand on torn. SIGTERM is
@@ -96,10 +130,43 @@ static brood_process *start_keeper(struct brood_pool *pool)
     return keeper;
 }
 
+bool pool_is_orphaned(struct brood_pool *pool)
+{
+    uint32_t lives = POOL_LIVES;
+    if (!slot_process_is_gone(pool->creator_slot, pool->creator))
+        return atomic_load(&pool->ended) == POOL_ORPHANED;
+    if (atomic_compare_exchange_strong(&pool->ended, &lives, POOL_ORPHANED))
+        pool_tell_callers(pool);
+    return true;
+}
+
+/* Another process than the creator sees no keeper on duty. Waits, with 0, for one that is about to begin or to be
+ * missed, or for the creator's next call, but for that not for ever. */
+static int miss_keeper(struct brood_pool *pool, struct owner *owner)
+{
+    if (pool_is_orphaned(pool))
+        return pool_why_ended(pool);
+    if (atomic_load(&pool->closing))
+        return -ECANCELED;
+    int32_t keeper = atomic_load(&pool->keeper);
+    const struct caller *creator = atomic_load(&pool->callers);
+    int64_t nobody = 0, now = clock_now();
+    if ((keeper && !thread_is_gone((uint32_t)keeper)) || (atomic_load(&creator->users) & ~CALLER_CLOSED)) {
+        atomic_store(&owner->missed, 0);
+        return 0;
+    }
+    if (atomic_compare_exchange_strong(&owner->missed, &nobody, now) || now - nobody < KEEPER_MISSED)
+        return 0;
+    return error_set(EAGAIN, "pool '%s' has lost its keeper, and only process %d can start another, by its next call",
+                     pool->name, pool->creator);
+}
+
 int pool_keep(struct brood_pool *pool)
 {
     struct owner *owner = pool_owner(pool);
     int failed = 0;
+    if (!owner_is_creator(owner))
+        return miss_keeper(pool, owner);
     pthread_mutex_lock(&owner->guard);
     if (atomic_load(&pool->closing)) { /* it is the one's who ends the pool now */
         pthread_mutex_unlock(&owner->guard);
@@ -120,6 +187,8 @@ int pool_keep(struct brood_pool *pool)
     if (!owner->keeper && failed == 0) {
         owner->keeper = start_keeper(pool);
         failed = owner->keeper ? 0 : -errno;
+        if (owner->keeper)
+            atomic_store(&pool->keeper, brood_process_pid(owner->keeper));
     }
     pthread_mutex_unlock(&owner->guard);
     return failed;
@@ -150,10 +219,14 @@ static void discard(struct brood_pool *pool)
     trace_discard(pool);
     if (owner) {
         calls_free(owner);
-        functions_free(&owner->functions);
         pthread_mutex_destroy(&owner->guard);
-        pthread_mutex_destroy(&owner->turns);
         free(owner);
+    }
+    functions_free(&pool->functions);
+    for (struct caller *caller = atomic_load(&pool->callers), *next; caller; caller = next) {
+        next = atomic_load(&caller->next);
+        caller_clear(pool, caller);
+        heap_give(caller, NULL);
     }
     for (struct rack *rack = atomic_load(&pool->rack.next), *next; rack; rack = next) {
         next = atomic_load(&rack->next);
@@ -197,7 +270,7 @@ static int name_hook(struct owner *owner, brood_target *hook, const struct modul
 {
     uintptr_t address;
     memcpy(&address, &hook, sizeof address);
-    *name = hook ? function_name(&owner->functions, address, "brood_pool_create") : NULL;
+    *name = hook ? function_name(owner, address, "brood_pool_create") : NULL;
     return hook && !*name ? -errno : 0;
 }
 
@@ -249,22 +322,24 @@ int pool_make_places(struct brood_pool *pool, uint32_t count)
 static struct brood_pool *lay_out(uint32_t count)
 {
     struct brood_pool *pool = heap_take_aligned(sizeof *pool, 64);
+    if (pool)
+        pool->creator = thread_self()->process;
     bool has_places = pool && pool_make_places(pool, count) == 0;
-    struct owner *owner = has_places ? calloc(1, sizeof *owner) : NULL;
+    struct caller *caller = has_places ? caller_join(pool, "brood_pool_create") : NULL;
+    struct owner *owner = caller ? calloc(1, sizeof *owner) : NULL;
     if (!owner) {
         if (pool)
             discard(pool);
         error_set(ENOMEM, "no memory for a pool of %u workers", count);
         return NULL;
     }
-    pthread_mutex_init(&owner->guard, NULL);
-    owner->trace_file = -1;
-    pthread_mutex_init(&owner->turns, NULL);
+    owner_begin(owner, pool, caller);
     heap_label(pool, "pool");
-    owner->seats = UINT64_C(1) << (WATCH_SEAT - 1);
     pool->owner = owner;
-    pool->creator = getpid();
+    pool->creator_slot = atomic_load(&caller->slot);
+    pool->serial = clock_now();
     pool->wanted = count;
+    atomic_store(&pool->seats[WATCH_SEAT - 1].holder, caller);
     return pool;
 }
 
@@ -298,10 +373,12 @@ int brood_pool_keeper(const brood_pool *pool)
     int failed = pool_enter(pool, "brood_pool_keeper");
     if (failed < 0)
         return failed;
-    pthread_mutex_lock(&pool_owner(pool)->guard);
-    brood_process *keeper = pool_owner(pool)->keeper;
-    int pid = keeper && !process_await(keeper, NULL, 0) ? brood_process_pid(keeper) : 0;
-    pthread_mutex_unlock(&pool_owner(pool)->guard);
+    struct owner *owner = pool_owner(pool);
+    if (!owner || !owner_is_creator(owner))
+        return keeper_on_duty(pool);
+    pthread_mutex_lock(&owner->guard);
+    int pid = owner->keeper && !process_await(owner->keeper, NULL, 0) ? brood_process_pid(owner->keeper) : 0;
+    pthread_mutex_unlock(&owner->guard);
     return pid;
 }
 
@@ -321,8 +398,8 @@ int brood_pool_worker(const brood_pool *pool, int index)
 /* Ends keeper and workers; returns when they are gone. */
 static void end_processes(struct brood_pool *pool, uint32_t how)
 {
-    struct owner *owner = pool_owner(pool);
-    if (atomic_load(&owner->ended))
+    struct owner *owner = pool->owner;
+    if (atomic_load(&pool->ended))
         return;
     atomic_store(&pool->closing, how);
     pthread_mutex_lock(&owner->guard); /* whoever sees to the keeper has done so, and nobody will again */
@@ -337,68 +414,101 @@ static void end_processes(struct brood_pool *pool, uint32_t how)
     }
     await_workers(pool);
     trace_finish(pool);
-    atomic_store(&owner->ended, true);
+    atomic_store(&pool->ended, POOL_ENDED);
     pool_tell_callers(pool);
 }
 
 /* No more tasks from here on. False, and nothing is changed: a thread waits here, and `alone` is wanted. */
-static bool close_pool(struct owner *owner, bool alone)
+static bool close_pool(struct brood_pool *pool, bool alone)
 {
-    unsigned users = atomic_load(&owner->users);
+    struct caller *own = pool->owner->caller;
+    unsigned users = atomic_load(&own->users);
     do {
-        if (alone && (users & ~OWNER_CLOSED))
+        if (alone && (users & ~CALLER_CLOSED))
             return false;
-    } while (!atomic_compare_exchange_weak(&owner->users, &users, users | OWNER_CLOSED));
+    } while (!atomic_compare_exchange_weak(&own->users, &users, users | CALLER_CLOSED));
+    pool_lock(pool); /* nobody joins meanwhile */
+    atomic_store(&pool->closed, 1);
+    for (struct caller *caller = atomic_load(&pool->callers); caller; caller = atomic_load(&caller->next))
+        atomic_fetch_or(&caller->users, CALLER_CLOSED);
+    pool_unlock(pool);
     return true;
+}
+
+/* 0, or -EBUSY with a sentence: another process that lives is in a call, or has results of it. */
+static int others_are_out(struct brood_pool *pool)
+{
+    int32_t busy = 0;
+    pool_lock(pool);
+    for (struct caller *caller = atomic_load(&pool->callers); caller && !busy; caller = atomic_load(&caller->next)) {
+        bool uses = (atomic_load(&caller->users) & ~CALLER_CLOSED) || atomic_load(&caller->results);
+        if (uses && caller != pool->owner->caller && atomic_load(&caller->slot) && !caller_is_gone(caller))
+            busy = atomic_load(&caller->pid);
+    }
+    pool_unlock(pool);
+    if (!busy)
+        return 0;
+    return error_set(EBUSY, "pool '%s' is in use by process %d, which waits in it or has results of it", pool->name,
+                     busy);
 }
 
 int brood_pool_close(brood_pool *pool)
 {
-    int failed = pool_enter(pool, "brood_pool_close");
+    int failed = pool_enter_creator(pool, "brood_pool_close");
     if (failed == 0)
-        close_pool(pool_owner(pool), false);
+        close_pool(pool, false);
     return failed;
 }
 
 int brood_pool_terminate(brood_pool *pool)
 {
-    int failed = pool_enter(pool, "brood_pool_terminate");
+    static const char call[] = "brood_pool_terminate";
+    int failed = pool_enter_creator(pool, call);
     if (failed < 0)
         return failed;
-    close_pool(pool_owner(pool), false);
-    atomic_fetch_add(&pool_owner(pool)->users, 1); /* it waits: the pool is not to be destroyed meanwhile */
+    close_pool(pool, false);
+    if ((failed = pool_stay(pool, call)) < 0)
+        return failed;
     end_processes(pool, CLOSING_AT_ONCE);
     results_tell(pool, false, false);
     pool_leave(pool);
     return 0;
 }
 
-static bool has_news(void *owner)
+/* All that it was asked for has ended. */
+static bool is_over(struct owner *owner)
 {
-    return results_have_news(owner, 0) || results_are_over(owner);
+    return results_are_over(owner) && rack_is_over(owner->pool, owner->caller);
 }
 
-static void ask_all(void *owner, unsigned seat)
+static bool has_news(void *owner)
 {
+    return results_have_news(owner, 0) || is_over(owner);
+}
+
+static void ask_all(void *context, unsigned seat)
+{
+    struct owner *owner = context;
     results_ask(owner, seat);
+    rack_ask(owner->pool, owner->caller, seat);
 }
 
 int brood_pool_join(brood_pool *pool, int timeout_ms)
 {
     static const char call[] = "brood_pool_join";
     int64_t deadline;
-    int failed = pool_enter(pool, call);
+    int failed = pool_enter_creator(pool, call);
     if (failed < 0 || (failed = noun_deadline(call, timeout_ms, &deadline)) < 0)
         return failed;
-    struct owner *owner = pool_owner(pool);
-    if (!close_pool(owner, true))
+    struct owner *owner = pool->owner;
+    if (!close_pool(pool, true))
         return error_set(EBUSY, "pool '%s' is in use by another thread", pool->name);
     const struct await await = {
         .pool = pool, .over = has_news, .ask = ask_all, .context = owner, .deadline = deadline
     };
     if ((failed = pool_use(pool, call, false)) < 0)
         return failed;
-    while (!results_are_over(owner) && (failed = pool_await(&await)) == 0)
+    while (!is_over(owner) && (failed = pool_await(&await)) == 0)
         results_tell(pool, true, false);
     results_tell(pool, true, false);
     if (failed == -ETIMEDOUT) {
@@ -416,13 +526,15 @@ int brood_pool_destroy(brood_pool *pool)
 {
     if (!pool)
         return 0;
-    int failed = pool_enter(pool, "brood_pool_destroy");
-    if (failed < 0)
+    int failed = pool_enter_creator(pool, "brood_pool_destroy");
+    if (failed < 0 || (failed = others_are_out(pool)) < 0)
         return failed;
-    struct owner *owner = pool_owner(pool);
-    if (!close_pool(owner, true))
+    struct owner *owner = pool->owner;
+    if (!close_pool(pool, true))
         return error_set(EBUSY, "pool '%s' is in use by another thread", pool->name);
-    end_processes(pool, results_are_over(owner) ? CLOSING_ORDERLY : CLOSING_AT_ONCE);
+    if ((failed = others_are_out(pool)) < 0) /* one came before it was closed */
+        return failed;
+    end_processes(pool, is_over(owner) ? CLOSING_ORDERLY : CLOSING_AT_ONCE);
     results_end(pool, -ECANCELED);
     owner_free_retired(owner, pool, true);
     if (owner->keeper)

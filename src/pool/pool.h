@@ -1,14 +1,16 @@
-/* pool/pool.h: what creator, keeper and workers of a pool share.
+/* pool/pool.h: what callers, keeper and workers of a pool share.
  *
- * The pool, its workers' records, its jobs (pool/job.h) and rings of calls (pool/ring.h) are blocks of the region. The
- * creator makes work and waits; workers claim chunks and calls; the keeper settles what a dead worker was at, and
- * replaces it.
+ * The pool, its workers' and callers' records (pool/caller.h), its jobs (pool/job.h) and rings of calls (pool/ring.h)
+ * are blocks of the region. Its creator, and any other process of the family that has its address, makes work and
+ * waits; workers claim chunks and calls; the keeper settles what a dead worker was at, and replaces it.
  */
 #ifndef POOL_POOL_H
 #define POOL_POOL_H
 
 #include "os/module.h"
 #include "os/thread.h"
+#include "pool/caller.h"
+#include "pool/function.h"
 #include "pool/job.h"
 #include "pool/ring.h"
 #include "pool/tally.h"
@@ -58,6 +60,7 @@ struct worker {
 struct seat {
     _Alignas(64) struct robust_word duty;
     _Atomic uint32_t turn;
+    struct caller *_Atomic holder; /* whose thread sits there, by CAS; NULL: nobody's. By the keeper for a dead one */
 };
 
 #define SEAT_NEWS FUTEX_OWNER_DIED
@@ -66,18 +69,28 @@ struct seat {
 
 enum { CLOSING_NOT, CLOSING_ORDERLY, CLOSING_AT_ONCE };
 
+/* Nothing more comes of it: ENDED by its creator, when keeper and workers are gone; ORPHANED by whoever finds that the
+ * creator is gone, when workers may still be about to end. */
+enum { POOL_LIVES, POOL_ENDED, POOL_ORPHANED };
+
 struct brood_pool {
     struct bell work;          /* idle workers sleep here, until there may be something to claim */
     _Atomic uint32_t closing;  /* the creator wants it ended: how */
     _Atomic int32_t stuck;     /* an errno while no worker lives and none can be started; else 0 */
     _Atomic uint32_t verdicts; /* how often that was found anew: a caller believes none from before its call */
     _Atomic uint32_t broken;   /* for good, and `why` says by what: by the keeper, when no worker is left */
-    int32_t creator;           /* pid: only it may call */
+    int32_t creator;           /* pid: only it may end the pool */
+    slot_id creator_slot;      /* and its slot */
+    _Atomic uint32_t ended;    /* see above */
+    _Atomic uint32_t closed;   /* no more tasks; by the creator, under the guard */
+    _Atomic int32_t keeper;    /* pid of the keeper that was started last; by the creator */
+    int64_t serial;            /* when it was created: another pool at the same address has another one */
     int32_t start;             /* brood_start of the keeper, as the creator asked */
     _Atomic uint32_t count;    /* workers' places that there are, and only become more; by the creator */
     _Atomic uint32_t wanted;   /* so many of these are to have a process; by the creator */
     _Atomic uint32_t resizes;  /* calls that wait until it is so */
-    struct owner *owner;       /* the creator's private side: means nothing elsewhere; constant, as all to the name */
+    struct owner *owner;       /* the creator's private side: means nothing elsewhere; constant, as all to the name,
+                                * but what is atomic */
     const struct module_function *begin, *finish; /* NULL: none */
     void *arg;                                    /* for both */
     int32_t max_tasks;                            /* of a worker; 0: any */
@@ -91,13 +104,17 @@ struct brood_pool {
     char why[192];
     /* One idle worker may look out for what comes, awake; then a call that is put need not ring. */
     _Alignas(64) _Atomic uint32_t lookout; /* its index + 1; by itself, by the keeper for a dead one */
-    /* By the creator, under its guard. */
+    /* By callers. */
     _Alignas(64) _Atomic uint32_t offers; /* so often something was put */
     _Atomic uint32_t levels;              /* of priorities that were ever used, a bit each */
-    uint64_t turns;                       /* so many works were put into the rack */
     _Atomic uint32_t caller_cpu;          /* where that was, + 1 */
     _Atomic uint32_t refusals;            /* so often a map was given up; also by workers */
-    _Atomic uint32_t watched;             /* things under way that the keeper must look at: limits, cancelled tasks */
+    /* Of the rest, but for seats and crews, and of turns that are cancelled. Held in its holder's robust list, so that
+     * the heap may be called. What is half changed when it is inherited: functions. */
+    _Alignas(64) struct robust_word guard;
+    uint64_t turns; /* so many works were put into the rack */
+    struct functions functions;
+    struct caller *_Atomic callers; /* the first is the creator's */
     struct rack rack;
     struct seat seats[POOL_SEATS];
     struct worker *crews[POOL_WORKERS / CREW_WORKERS]; /* blocks of records; each is there before `count` says so */
@@ -109,8 +126,21 @@ static inline struct worker *pool_worker(const struct brood_pool *pool, uint32_t
     return &pool->crews[index / CREW_WORKERS][index % CREW_WORKERS];
 }
 
-/* Has it places for so many workers. 0, or -ENOMEM. Before anyone else sees it, or under the creator's guard. */
+/* Has it places for so many workers. 0, or -ENOMEM. Before anyone else sees it, or under its owner's guard. */
 int pool_make_places(struct brood_pool *pool, uint32_t count);
+
+/* The pool's guard, and back. The heap may be called meanwhile, but nothing else that takes a latch. */
+void pool_lock(struct brood_pool *pool);
+void pool_unlock(struct brood_pool *pool);
+
+/* Takes that caller's work out of the rack. */
+void rack_withdraw_caller(struct brood_pool *pool, const struct caller *caller);
+
+/* Whether its creator is gone; then the pool is orphaned, and all callers are told. */
+bool pool_is_orphaned(struct brood_pool *pool);
+
+/* Whether something is under way that the keeper must look at. */
+bool pool_is_watched(const struct brood_pool *pool);
 
 /* There may be work, or the pool is closing: wakes the idle workers. */
 void pool_offer(struct brood_pool *pool);
@@ -126,8 +156,9 @@ void work_settle(struct worker *worker, const brood_end *how);
 int keeper_main(void *arg);
 int worker_main(void *arg);
 
-/* Has the pool a keeper that lives or is starting? If not, starts one. 0 or -errno with a sentence; -ECANCELED,
- * without: the pool is being ended. In the creator. */
+/* Has the pool a keeper that lives or is starting? If not, its creator starts one; another process waits for that, for
+ * a while. 0, or -errno with a sentence: -EOWNERDEAD: the creator is gone; -ECANCELED, without: the pool is being
+ * ended. By callers. */
 int pool_keep(struct brood_pool *pool);
 
 /* A worker whose keeper is gone was killed with it: waits until it is gone too, and gives its slot back. */

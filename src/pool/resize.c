@@ -38,7 +38,7 @@ static int want(struct brood_pool *pool, uint32_t workers)
     int failed = pool_make_places(pool, workers);
     if (failed == 0) {
         atomic_store(&pool->wanted, workers);
-        atomic_store(&pool->offers, atomic_load(&pool->offers) + 1); /* who is in a chunk looks up */
+        atomic_fetch_add(&pool->offers, 1); /* who is in a chunk looks up */
     }
     pthread_mutex_unlock(&owner->guard);
     if (failed < 0)
@@ -53,7 +53,7 @@ int brood_pool_resize(brood_pool *pool, int workers, int timeout_ms)
 {
     static const char call[] = "brood_pool_resize";
     int64_t deadline;
-    int failed = pool_enter(pool, call);
+    int failed = pool_enter_creator(pool, call);
     if (failed < 0 || (failed = noun_deadline(call, timeout_ms, &deadline)) < 0)
         return failed;
     if (workers < 0 || workers > POOL_WORKERS)

@@ -31,13 +31,14 @@ void result_join(brood_result *result, struct brood_pool *pool, const brood_task
     struct owner *owner = pool_owner(pool);
     pthread_mutex_init(&result->guard, NULL);
     result->pool = pool;
-    result->creator = pool->creator;
+    result->creator = thread_self()->process;
     result->thread = thread_self()->id;
     result->done = options ? options->done : NULL;
     result->context = options ? options->context : NULL;
     result->told = !result->done;
     result->ticks = options && options->progress;
     result->heard = atomic_load(&pool->verdicts);
+    atomic_fetch_add(&owner->caller->results, 1);
     pthread_mutex_lock(&owner->guard);
     result->next = owner->results;
     if (owner->results)
@@ -142,7 +143,7 @@ int result_await(brood_result *result, int64_t deadline)
         if (failed == -ETIMEDOUT)
             return error_set(ETIMEDOUT, "pool '%s': not all that was asked for has ended", result->pool->name);
         /* What stands in its way now may be over at the next call; it is the end only of a pool that has none. */
-        if (failed < 0 && failed != -ECANCELED && failed != -ENOTRECOVERABLE)
+        if (failed < 0 && failed != -ECANCELED && failed != -ENOTRECOVERABLE && failed != -EOWNERDEAD)
             return failed;
     }
     return collect(result, failed);
@@ -153,7 +154,7 @@ int result_await(brood_result *result, int64_t deadline)
 /* There will be no more of it. */
 static bool has_come(struct owner *owner, brood_result *result)
 {
-    return result->kind->over(result) || atomic_load(&owner->ended);
+    return result->kind->over(result) || atomic_load(&owner->pool->ended);
 }
 
 /* Whether the thread is in a callback; or, with a result, whether another one is in that one's. Under guard. */
@@ -205,7 +206,7 @@ int results_tell(struct brood_pool *pool, bool everyone, bool few)
     struct teller teller = { .thread = thread_self()->id };
     brood_result *result;
     while ((result = next_to_tell(owner, &teller, everyone, few))) {
-        result->done(result->context, result, collect(result, result->kind->over(result) ? 0 : -ECANCELED));
+        result->done(result->context, result, collect(result, result->kind->over(result) ? 0 : pool_why_ended(pool)));
         end_telling(owner, &teller); /* the result may be gone */
         count++;
     }
@@ -236,10 +237,10 @@ int brood_result_cancel(brood_result *result, int grace_ms)
         return 0;
     if ((failed = pool_use(pool, call, false)) < 0)
         return failed;
-    if (!atomic_load(&pool_owner(pool)->ended) && !pool_is_kept(pool))
+    if (!atomic_load(&pool->ended) && !pool_is_kept(pool))
         failed = pool_keep(pool);
     pthread_mutex_lock(&result->guard);
-    if (!result->collected && failed == 0 && !atomic_load(&pool_owner(pool)->ended))
+    if (!result->collected && failed == 0 && !atomic_load(&pool->ended))
         result->kind->cancel(result, at);
     pthread_mutex_unlock(&result->guard);
     pool_leave(pool);
@@ -289,6 +290,7 @@ int brood_result_destroy(brood_result *result)
         pthread_mutex_lock(&pool_owner(pool)->guard);
         unlink_result(pool_owner(pool), result);
         pthread_mutex_unlock(&pool_owner(pool)->guard);
+        atomic_fetch_sub(&pool_owner(pool)->caller->results, 1);
     }
     if (failed == 0) {
         pthread_mutex_destroy(&result->guard);

@@ -1,4 +1,4 @@
-/* pool/result.h: a result as the creator's calls see it: brood/async.h is the manual.
+/* pool/result.h: a result as its caller has it: brood/async.h is the manual.
  *
  * It is private memory. What differs between a map, a call and an imap is a table of functions; what they share (the
  * list of the pool's results, callbacks, waiting, what is kept after the pool's end) is in result.c.

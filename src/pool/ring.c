@@ -17,13 +17,14 @@ static unsigned seat_of(uint64_t word)
     return (unsigned)(word >> RING_SEAT_SHIFT) & 0xff;
 }
 
-struct ring *ring_create(struct brood_pool *pool, uint32_t size, unsigned level)
+struct ring *ring_create(struct brood_pool *pool, struct caller *caller, struct ring **place, uint32_t size,
+                         unsigned level)
 {
-    struct ring *ring = heap_take_aligned(sizeof *ring + size * sizeof(struct cell), 64);
+    struct ring *ring = heap_take_into((void **)place, sizeof *ring + size * sizeof(struct cell));
     if (!ring)
         return NULL;
     heap_label(ring, "calls of a pool");
-    ring->work = (struct work){ .kind = WORK_CALLS, .level = level, .pool = pool };
+    ring->work = (struct work){ .kind = WORK_CALLS, .level = level, .pool = pool, .caller = caller };
     ring->size = size;
     for (uint32_t i = 0; i < size; i++)
         atomic_store_explicit(&ring->cells[i].word, word_of(RING_DONE, 0), memory_order_relaxed);
@@ -51,7 +52,8 @@ bool ring_put(struct ring *ring, struct call *call, uint64_t *number)
 struct call *ring_claim(struct ring *ring, struct worker *worker, uint64_t *number)
 {
     uint64_t at = atomic_load_explicit(&ring->next, memory_order_relaxed);
-    while (at < atomic_load_explicit(&ring->tail, memory_order_acquire)) {
+    while (at < atomic_load_explicit(&ring->tail, memory_order_acquire) &&
+           !atomic_load_explicit(&ring->ended, memory_order_relaxed)) {
         if (!atomic_compare_exchange_weak_explicit(&ring->next, &at, at + 1, memory_order_relaxed,
                                                    memory_order_relaxed))
             continue;
@@ -181,6 +183,20 @@ void ring_ask(struct ring *ring, uint64_t number, unsigned seat)
     } while (!atomic_compare_exchange_weak(&cell->word, &word, asked));
 }
 
+bool ring_is_idle(const struct ring *ring)
+{
+    for (uint32_t i = 0; i < ring->size; i++)
+        if (atomic_load(&ring->cells[i].word) >> RING_OWNER_SHIFT != RING_DONE)
+            return false;
+    return true;
+}
+
+void ring_ask_all(struct ring *ring, unsigned seat)
+{
+    for (uint32_t i = 0; i < ring->size; i++)
+        ring_ask(ring, atomic_load(&ring->cells[i].word) & RING_NUMBER_MASK, seat);
+}
+
 bool ring_take_back(struct ring *ring, uint64_t number)
 {
     struct cell *cell = ring_cell(ring, number);
@@ -198,6 +214,6 @@ void call_destroy(struct call *call)
     if (!call)
         return;
     if (call->reply.data)
-        heap_give(call->reply.data, NULL);
-    heap_give(call, NULL);
+        heap_give(call->reply.data, &call->reply.data);
+    held_give(call->held, call);
 }

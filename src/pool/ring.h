@@ -1,10 +1,10 @@
-/* pool/ring.h: single calls of tasks: a ring of cells, into which the creator puts calls and from which workers claim.
+/* pool/ring.h: single calls of tasks: a ring of cells, into which one process puts calls, and from which workers claim.
  *
  * A cell's word is the truth: who has its call (0 nobody, a worker's index + 1, or DONE), which call of the ring it is
  * (its number, so that who comes late to a cell that is used anew claims nothing), and who is to be told (a seat). It
  * is claimed by one CAS and ended by one exchange, after which no worker touches the call. `next` is a hint: a death
  * may lose one, and the keeper then turns it back; who comes by passes over what is not to be claimed. Where a long
- * task still has a cell when its turn comes again, the creator passes over that number.
+ * task still has a cell when its turn comes again, the caller passes over that number.
  *
  * A worker names the number before it claims it, and says in its record when it has begun the task; `end.how` is
  * written last. So after its death the keeper finds one call at most that carries its number, and knows whether it was
@@ -14,6 +14,7 @@
 #define POOL_RING_H
 
 #include "os/module.h"
+#include "pool/caller.h"
 #include "pool/work.h"
 
 #include <brood/task.h>
@@ -26,8 +27,8 @@
 
 struct worker;
 
-/* One call: a block of the region. Above the line: by the creator before it is offered. Below: by the worker that has
- * it, or the keeper for a dead one; by the creator, when it has ended. */
+/* One call: a block of the region. Above the line: by its caller before it is offered. Below: by the worker that has
+ * it, or the keeper for a dead one; by its caller, when it has ended. */
 struct call {
     const struct module_function *task;
     const void *in;
@@ -39,7 +40,8 @@ struct call {
     int64_t max_memory;
     _Atomic bool cancelled; /* it is not wanted any more */
     bool replies;           /* the result is `reply` */
-    struct call *next;      /* the creator's, and the next two: of those it has abandoned */
+    struct held *held;      /* where the block stands; NULL: nowhere */
+    struct call *next;      /* the caller's, and the next two: of those it has abandoned */
     struct ring *ring;
     uint64_t number;
     /* -- */
@@ -53,13 +55,14 @@ struct call {
 
 struct cell {
     _Atomic uint64_t word;
-    struct call *call; /* by the creator, while the cell is done */
+    struct call *call; /* by the caller, while the cell is done */
 };
 
 struct ring {
     struct work work;
     uint32_t size;                      /* of cells: a power of two */
-    _Alignas(64) _Atomic uint64_t tail; /* one more than the last number: by the creator */
+    _Atomic bool ended;                 /* nothing more is claimed: its process is gone; by the keeper */
+    _Alignas(64) _Atomic uint64_t tail; /* one more than the last number: by its process */
     _Alignas(64) _Atomic uint64_t next; /* the next number to look at: a hint */
     _Alignas(64) struct cell cells[];
 };
@@ -69,8 +72,9 @@ static inline struct cell *ring_cell(struct ring *ring, uint64_t number)
     return &ring->cells[number & (ring->size - 1)];
 }
 
-/* An empty ring; NULL: no memory. `size`: a power of two. */
-struct ring *ring_create(struct brood_pool *pool, uint32_t size, unsigned level);
+/* An empty ring of that caller's, which stands in `place`; NULL: no memory. `size`: a power of two. */
+struct ring *ring_create(struct brood_pool *pool, struct caller *caller, struct ring **place, uint32_t size,
+                         unsigned level);
 
 /* Puts the call in: true, and *number is what it got. False: too many cells are in use. By one thread at a time. */
 bool ring_put(struct ring *ring, struct call *call, uint64_t *number);
@@ -112,7 +116,11 @@ static inline uint32_t ring_holder(struct ring *ring, uint64_t number)
     return owner == RING_DONE || (word & RING_NUMBER_MASK) != number ? 0 : (uint32_t)owner;
 }
 
-/* Takes a call back that nobody has claimed: whether it did. By the creator. */
+/* Whether none of its calls is under way; has a seat told of the end of those that are. */
+bool ring_is_idle(const struct ring *ring);
+void ring_ask_all(struct ring *ring, unsigned seat);
+
+/* Takes a call back that nobody has claimed: whether it did. By the caller. */
 bool ring_take_back(struct ring *ring, uint64_t number);
 
 /* The call's block, with what it holds. */

@@ -45,23 +45,6 @@ int brood_pool_worker_stat(const brood_pool *pool, int index, brood_worker_stats
     return 0;
 }
 
-/* What stays in the rack stays allocated while the guard is held. */
-static size_t count_queued(const struct brood_pool *pool)
-{
-    size_t queued = 0;
-    pthread_mutex_lock(&pool_owner(pool)->guard);
-    for (const struct rack *rack = &pool->rack; rack; rack = atomic_load(&rack->next))
-        for (int i = 0; i < RACK_PLACES; i++) {
-            const struct work *work = atomic_load(&rack->places[i].work);
-            if (work && work->kind == WORK_MAP)
-                queued += job_waiting((const struct job *)(const void *)work);
-            else if (work)
-                queued += ring_waiting((const struct ring *)(const void *)work);
-        }
-    pthread_mutex_unlock(&pool_owner(pool)->guard);
-    return queued;
-}
-
 int brood_pool_stat(const brood_pool *pool, brood_pool_stats *stats)
 {
     int failed = enter(pool, "brood_pool_stat", stats);
@@ -81,7 +64,7 @@ int brood_pool_stat(const brood_pool *pool, brood_pool_stats *stats)
         for (int how = BROOD_RETURNED; how < TALLY_HOWS; how++)
             stats->ended[how] += atomic_load(&tally->ended[how]);
     }
-    stats->queued = count_queued(pool);
+    stats->queued = rack_count_queued(pool);
     return 0;
 }
 

@@ -241,7 +241,7 @@ static int open_trace(struct brood_pool *pool, const char *option, const char *e
     int failed = begin_file(pool, fd);
     if (failed == 0)
         failed = trace_make_rings(pool, 0, atomic_load(&pool->count));
-    owner->functions.symbols = true;
+    pool->functions.symbols = true;
     return failed;
 }
 

@@ -20,7 +20,8 @@ struct turn {
     _Atomic int64_t began; /* os/clock.h; 0: not known */
     _Atomic int64_t hard;  /* when it is to be ended; 0: never */
     _Atomic int64_t most;  /* bytes of its own memory that the worker may have; 0: any */
-    /* By the creator: that turn is not wanted, if it is still open then. The word is written last. */
+    /* By callers, under the pool's guard: that turn is not wanted, if it is still open then. The word is written
+     * last. */
     _Atomic int64_t cancel_at;
     _Atomic uint64_t cancel;
 };

@@ -37,7 +37,8 @@ static int announce_result(const void *object, const char *call, struct waitable
     void (*ask)(void *, unsigned) = result->kind->ready ? result->kind->ask_ready : result->kind->ask;
     if (!pool || atomic_load(&result->collected) || ready(result))
         return 1;
-    atomic_fetch_add(&pool_owner(pool)->users, 1); /* it waits: the pool is not to be destroyed meanwhile */
+    if ((failed = pool_stay(pool, call)) < 0)
+        return failed;
     uint32_t verdicts;
     news->word = sit_down(pool);
     ask(result, WATCH_SEAT);
@@ -51,18 +52,17 @@ static int announce_result(const void *object, const char *call, struct waitable
 static int announce_pool(const void *object, const char *call, struct waitable_news *news)
 {
     struct brood_pool *pool = (struct brood_pool *)(uintptr_t)object;
-    int failed = pool_enter(pool, call);
+    int failed = pool_stay(pool, call);
     if (failed < 0)
         return failed;
     struct owner *owner = pool_owner(pool);
-    atomic_fetch_add(&owner->users, 1);
     uint32_t verdicts;
     news->word = sit_down(pool);
     results_watch(owner);
     failed = pool_foresee(pool, atomic_load(&pool->verdicts), &verdicts);
     follow_keeper(pool, news);
     /* A keeper that cannot be started just now is tried again. An ended or broken pool has nothing more to tell. */
-    news->naps = (news->naps || failed < 0) && failed != -ECANCELED && failed != -ENOTRECOVERABLE;
+    news->naps = (news->naps || failed < 0) && !atomic_load(&pool->ended) && failed != -ENOTRECOVERABLE;
     bool is = results_have_news(owner, thread_self()->id);
     pool_leave(pool);
     return is;
@@ -76,10 +76,9 @@ void pool_can_be_watched(void)
 
 int brood_pool_callbacks(brood_pool *pool)
 {
-    int failed = pool_enter(pool, "brood_pool_callbacks");
+    int failed = pool_stay(pool, "brood_pool_callbacks");
     if (failed < 0)
         return failed;
-    atomic_fetch_add(&pool_owner(pool)->users, 1);
     int count = results_tell(pool, false, false);
     pool_leave(pool);
     return count;

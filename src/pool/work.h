@@ -1,7 +1,7 @@
 /* pool/work.h: what a pool has to do: the heads of its jobs and rings of calls, and the rack in which they are offered.
  *
  * A rack is a chain of places that only grows; a place's `order` says when the turn of its work is. A place holds a
- * work from when the creator offers it until it withdraws it; a worker that has named a work in its record (pool.h) and
+ * work from when its caller offers it until it withdraws it; a worker that has named a work in its record (pool.h) and
  * then still finds it in its place may touch it until it takes the name away.
  */
 #ifndef POOL_WORK_H
@@ -23,6 +23,7 @@ struct work {
     enum work_kind kind;
     unsigned level; /* of its priority: 0 is the highest */
     struct brood_pool *pool;
+    struct caller *caller; /* whose it is */
 };
 
 static inline unsigned work_level(int priority)
@@ -45,8 +46,8 @@ static inline unsigned rack_level(uint64_t order)
     return (unsigned)(order >> RACK_LEVEL_SHIFT);
 }
 
-/* Set and cleared by the creator, under its guard; read by all. The order is written first: who reads it beside another
- * work, in passing, takes that in a wrong order. */
+/* Set and cleared by callers, cleared by the keeper for dead ones, under the pool's guard; read by all. The order is
+ * written first: who reads it beside another work, in passing, takes that in a wrong order. */
 struct place {
     _Atomic(struct work *) work;
     _Atomic uint64_t order;

@@ -113,6 +113,11 @@ static bool pid_is_gone(int32_t pid)
     return pid == 0 || thread_is_gone((uint32_t)pid);
 }
 
+bool slot_process_is_gone(slot_id id, int32_t pid)
+{
+    return !slot_is(slot_of(id), id) || pid_is_gone(pid);
+}
+
 /* Whether nobody can come back to this slot: its process is gone, and so is the one that would take its status. */
 static bool slot_is_stale(struct slot *slot, uint64_t claim)
 {

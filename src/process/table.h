@@ -94,6 +94,9 @@ struct obituary *obituary_ask(slot_id id);
 struct obituary *obituary_write(int how);
 void obituary_release(struct obituary *obituary);
 
+/* Whether the process of that id, for which that slot was taken, has ended, with all its threads. */
+bool slot_process_is_gone(slot_id id, int32_t pid);
+
 /* Takes a slot for a process that is about to be started, by the process of slot `starter` (0: by nobody). 0 with errno
  * EAGAIN: the table is full; ENOMEM. */
 slot_id table_claim(const char *name, slot_id starter);

@@ -1,0 +1,160 @@
+/* pool/caller.c */
+#include "pool/caller.h"
+
+#include "error/error.h"
+#include "pool/pool.h"
+#include "region/heap.h"
+
+#include <errno.h>
+
+/* ---- joining ---- */
+
+/* A free record, or a new one at the chain's end. Under the pool's guard. */
+static struct caller *find_place(struct brood_pool *pool)
+{
+    struct caller *_Atomic *at = &pool->callers;
+    struct caller *caller;
+    while ((caller = atomic_load(at)) && atomic_load(&caller->slot) != 0)
+        at = &caller->next;
+    if (caller || !heap_take_into((void **)(void *)at, sizeof *caller))
+        return caller;
+    heap_label(atomic_load(at), "caller of a pool");
+    return atomic_load(at);
+}
+
+struct caller *caller_join(struct brood_pool *pool, const char *call)
+{
+    slot_id self = table_self("process");
+    if (self == 0) {
+        error_set(errno, "%s: the family's table is full", call);
+        return NULL;
+    }
+    pool_lock(pool);
+    struct caller *caller = find_place(pool);
+    if (caller) {
+        atomic_store(&caller->users, atomic_load(&pool->closed) ? CALLER_CLOSED : 0);
+        atomic_store(&caller->pid, thread_self()->process);
+        atomic_store(&caller->slot, self); /* the commit */
+    }
+    pool_unlock(pool);
+    if (!caller)
+        error_set(ENOMEM, "%s: no memory in the region for a caller of pool '%s'", call, pool->name);
+    return caller;
+}
+
+bool caller_is_gone(const struct caller *caller)
+{
+    return slot_process_is_gone(atomic_load(&caller->slot), atomic_load(&caller->pid));
+}
+
+/* ---- places ---- */
+
+struct shelf *caller_add_shelf(struct caller *caller)
+{
+    struct shelf **at = &caller->shelves;
+    while (*at)
+        at = &(*at)->next;
+    struct shelf *shelf = heap_take_into((void **)at, sizeof *shelf);
+    if (shelf)
+        heap_label(shelf, "places of a pool's caller");
+    return shelf;
+}
+
+void *held_take(struct held *held, size_t size, bool zeroed)
+{
+    if (!held)
+        return heap_take(size, zeroed);
+    held_is(held, HELD_RAW);
+    return zeroed ? heap_take_into(&held->block, size) : heap_take_raw_into(&held->block, size);
+}
+
+void held_give(struct held *held, void *block)
+{
+    heap_give(block, held ? &held->block : NULL);
+}
+
+void held_is(struct held *held, uint32_t what)
+{
+    atomic_signal_fence(memory_order_seq_cst); /* whoever comes after our death reads these in program order */
+    if (held)
+        atomic_store_explicit(&held->what, what, memory_order_relaxed);
+    atomic_signal_fence(memory_order_seq_cst);
+}
+
+/* ---- when it is gone ---- */
+
+void caller_refuse(struct brood_pool *pool, struct caller *caller)
+{
+    for (struct shelf *shelf = caller->shelves; shelf; shelf = shelf->next)
+        for (int i = 0; i < SHELF_PLACES; i++) {
+            struct job *job = shelf->places[i].block;
+            if (job && atomic_load(&shelf->places[i].what) == HELD_JOB && !atomic_load(&job->finished))
+                job_refuse(job, -ECANCELED);
+        }
+    for (unsigned level = 0; level < WORK_LEVELS; level++)
+        for (int i = 0; i < CALLER_RINGS; i++)
+            if (caller->queues[level].rings[i])
+                atomic_store(&caller->queues[level].rings[i]->ended, true);
+    rack_withdraw_caller(pool, caller);
+}
+
+bool caller_is_served(const struct caller *caller, const struct worker *worker, bool looks)
+{
+    const struct work *work = atomic_load(looks ? &worker->look : &worker->work);
+    if (!work)
+        return false;
+    for (const struct shelf *shelf = caller->shelves; shelf; shelf = shelf->next)
+        for (int i = 0; i < SHELF_PLACES; i++)
+            if (shelf->places[i].block == work)
+                return true;
+    for (unsigned level = 0; level < WORK_LEVELS; level++)
+        for (int i = 0; i < CALLER_RINGS; i++)
+            if (caller->queues[level].rings[i] && &caller->queues[level].rings[i]->work == work)
+                return true;
+    return false;
+}
+
+static void clear_place(struct held *held)
+{
+    if (!held->block)
+        return;
+    uint32_t what = atomic_load(&held->what);
+    if (what == HELD_CALL)
+        call_destroy(held->block);
+    else if (what == HELD_JOB)
+        job_destroy(held->block);
+    else
+        held_give(held, held->block);
+}
+
+static void clear_shelves(struct caller *caller)
+{
+    for (struct shelf *shelf = caller->shelves; shelf; shelf = shelf->next)
+        for (int i = 0; i < SHELF_PLACES; i++)
+            clear_place(&shelf->places[i]);
+    while (caller->shelves) { /* the last first: the chain stays whole */
+        struct shelf **at = &caller->shelves;
+        while ((*at)->next)
+            at = &(*at)->next;
+        heap_give(*at, (void **)at);
+    }
+}
+
+void caller_clear(struct brood_pool *pool, struct caller *caller)
+{
+    clear_shelves(caller);
+    for (unsigned level = 0; level < WORK_LEVELS; level++) {
+        struct queue *queue = &caller->queues[level];
+        for (int i = 0; i < CALLER_RINGS; i++)
+            if (queue->rings[i])
+                heap_give(queue->rings[i], (void **)&queue->rings[i]);
+        queue->count = 0;
+    }
+    for (int i = 0; i < POOL_SEATS; i++)
+        if (atomic_load(&pool->seats[i].holder) == caller)
+            atomic_store(&pool->seats[i].holder, NULL);
+    atomic_store(&caller->results, 0);
+    atomic_store(&caller->watched, 0);
+    atomic_store(&caller->users, 0);
+    atomic_store(&caller->slot, 0);
+}
