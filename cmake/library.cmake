@@ -3,6 +3,12 @@
 file(GLOB brood_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/*/*.c")
 list(FILTER brood_sources EXCLUDE REGEX "/src/tls/")
 
+# One source for each C library: src/os/libc.h.
+include(CheckSymbolExists)
+check_symbol_exists(__GLIBC__ features.h BROOD_LIBC_IS_GLIBC)
+list(FILTER brood_sources EXCLUDE REGEX "/src/os/libc_")
+list(APPEND brood_sources "${PROJECT_SOURCE_DIR}/src/os/libc_$<IF:$<BOOL:${BROOD_LIBC_IS_GLIBC}>,glibc,musl>.c")
+
 find_package(Threads REQUIRED)
 
 # What the structs look like that processes share: a digest of all headers, with which a region is marked, so that a
@@ -56,6 +62,9 @@ if(NOT BROOD_SANITIZE)
     target_link_options(brood PRIVATE LINKER:-z,defs)
 endif()
 set_property(TARGET brood APPEND PROPERTY LINK_DEPENDS "${map}")
+if(NOT BROOD_LIBC_IS_GLIBC)
+    target_link_options(brood PRIVATE "LINKER:--version-script=${PROJECT_SOURCE_DIR}/src/os/libc_musl.map")
+endif()
 
 # An archive has no list of what is to be seen: the linker would let a program's own clock_now() take the place of
 # brood's. So it holds one object, in which what is hidden is bound and then made local.

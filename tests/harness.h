@@ -15,7 +15,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
+
+#ifndef SYS_futex_waitv
+#define SYS_futex_waitv 449 /* on every machine; musl 1.2.3 does not name it */
+#endif
 
 struct test_case {
     const char *name;

@@ -25,7 +25,7 @@ static struct desk *new_desk(void)
 
 static uint64_t turns_in(struct desk *desk)
 {
-    return atomic_load(&desk->latch.cell) & TURNS;
+    return robust_cell(&desk->latch) & TURNS;
 }
 
 static int take_and_drop(void *arg)
@@ -86,14 +86,14 @@ static void a_try_is_not_courteous(void)
     CHECK_EQ(latch_take(self, &desk->latch, LATCH_GLANCE), -ETIMEDOUT);
     thread_expects(self, &desk->latch.word);
     latch_drop(self, &desk->latch);
-    atomic_store(&desk->latch.cell, TURNS | FUTEX_WAITERS);
+    atomic_store(&desk->latch.cell, robust_turned(TURNS | FUTEX_WAITERS));
     CHECK_EQ(latch_take(self, &desk->latch, LATCH_GLANCE), -ETIMEDOUT);
     CHECK(!thread_is_expecting(self));
     CHECK_EQ(latch_take(self, &desk->latch, LATCH_TRY), LATCH_CLEAN);
     latch_drop(self, &desk->latch); /* finds nobody asleep: that ends the turns, too */
     CHECK_EQ((int)atomic_load(&desk->latch.word), 0);
     CHECK_EQ((long long)turns_in(desk), 0);
-    atomic_store(&desk->latch.cell, TURNS | FUTEX_WAITERS);
+    atomic_store(&desk->latch.cell, robust_turned(TURNS | FUTEX_WAITERS));
     CHECK_EQ(latch_take(self, &desk->latch, clock_now() + 1000), LATCH_CLEAN);
     latch_drop(self, &desk->latch);
     brood_free(desk);

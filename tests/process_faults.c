@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #define CODE 9
-#define CALLS_MOST 3
+#define CALLS_MOST 4
 #define PATIENCE_MS 15000
 
 enum way {
@@ -51,13 +51,18 @@ struct refusal {
 };
 
 #ifdef SYS_vfork
+#define CALL_FORK SYS_fork
 #define CALL_VFORK SYS_vfork
 #else
-#define CALL_VFORK (-1) /* newer processors have none */
+#define CALL_FORK (-1) /* newer processors have neither */
+#define CALL_VFORK (-1)
 #endif
 
 static const struct refusal refusals[] = {
-    { "processes", { SYS_clone, SYS_clone3, CALL_VFORK }, EAGAIN, .fails = BY_FORK | BY_SPAWN | BY_LAUNCH | BY_INSIDE },
+    { "processes",
+      { SYS_clone, SYS_clone3, CALL_FORK, CALL_VFORK },
+      EAGAIN,
+      .fails = BY_FORK | BY_SPAWN | BY_LAUNCH | BY_INSIDE },
     { "exec", { SYS_execve, SYS_execveat, -1 }, EACCES, .fails = BY_SPAWN | BY_LAUNCH },
     { "pidfd_absent", { SYS_pidfd_open, SYS_pidfd_send_signal, -1 }, ENOSYS, .fails = BY_NONE },
     { "pidfd_full", { SYS_pidfd_open, -1 }, EMFILE, .fails = BY_NONE },
@@ -134,11 +139,11 @@ static void start_refused(enum way way)
 {
     bool fails = refusal->fails >> way & 1;
     for (int i = 0; i < 3; i++) {
-        int children = count_children(), descriptors = count_descriptors();
         if (!fails) {
             ends_well(start(way_methods[way]));
             continue;
         }
+        int children = count_children(), descriptors = count_descriptors();
         CHECK_NULL(start(way_methods[way]), refusal->number);
         CHECK_HAS(brood_error(), strerror(refusal->number));
         CHECK_EQ(brood_process_children(NULL, 0), 0);

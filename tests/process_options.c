@@ -193,6 +193,9 @@ static void environment_no_memory(void)
 {
     if (harness_sanitized())
         harness_skip("a sanitizer maps memory itself");
+#ifndef __GLIBC__
+    harness_skip("malloc has nothing in store: the handle is refused first");
+#endif
     make_ready();
     if (method() != BROOD_FORK)
         return; /* a fresh program has its environment from the system; a server is not its starter */
@@ -338,7 +341,7 @@ static void session_and_group(void)
 static void limit_is(int resource, long long value)
 {
     struct rlimit limit = { 0, 0 };
-    CHECK(getrlimit((__rlimit_resource_t)resource, &limit) == 0);
+    CHECK(getrlimit(resource, &limit) == 0);
     CHECK_EQ((long long)limit.rlim_cur, value);
 }
 

@@ -110,7 +110,7 @@ bool side_doze(struct thread *self, struct queue *queue, struct side *side, uint
     bool is_watcher = become_watcher(self, life);
     unsigned count = 1;
     thread_expects(self, &other->latch.word);
-    uint64_t cell = atomic_load(&other->latch.cell);
+    uint64_t cell = robust_cell(&other->latch);
     if (!told && (uint32_t)cell & FUTEX_TID_MASK)
         latch_mark_if_gone(&other->latch, (uint32_t)cell);
     if (latch_announce(&other->latch, cell, &watch[0].expected) &&

@@ -2,6 +2,7 @@
 #include "os/child.h"
 
 #include "os/clock.h"
+#include "os/libc.h"
 #include "os/thread.h"
 
 #include <errno.h>
@@ -125,9 +126,12 @@ void child_rename(const char *name)
     syscall(SYS_prctl, PR_SET_NAME, name, 0, 0, 0);
 }
 
+/* A forked child whose streams may be held by threads that only its parent has. */
+static bool has_torn_streams;
+
 void child_flush(void)
 {
-    if (thread_is_only()) {
+    if (thread_is_only() && !has_torn_streams) {
         fflush(NULL);
         return;
     }
@@ -148,6 +152,7 @@ pid_t child_fork(void)
     if (pid == 0 && !alone) { /* what other threads have written since the flush is their process' to print */
         __fpurge(stdout);
         __fpurge(stderr);
+        has_torn_streams = !libc_fork_frees_streams();
     }
     return pid < 0 ? -errno : pid;
 }
@@ -161,18 +166,6 @@ int child_out_of_the_way(int fd)
     }
     close(fd);
     return moved;
-}
-
-/* Where the C library keeps the calling thread's id, which its locks go by. A child by a bare clone(2) would go on with
- * its parent's there; fork(3) hands the kernel this address, and so must we. NULL: not found. */
-static pid_t *thread_id_place(const struct robust_list_head *head)
-{
-    pid_t *place = NULL;
-    /* glibc and the kernel share it for the first thread: PR_GET_TID_ADDRESS, where the kernel was built with it; else
-     * it lies before the robust list in glibc's struct pthread, with one pointer and one pid_t between. */
-    if (prctl(PR_GET_TID_ADDRESS, &place) < 0 || !place)
-        place = (pid_t *)(void *)((char *)(uintptr_t)head - sizeof(void *) - 2 * sizeof(pid_t));
-    return *place == gettid() ? place : NULL;
 }
 
 /* clone(2) by hand: its arguments stand in another order on x86-64 than elsewhere. */
@@ -191,8 +184,8 @@ pid_t child_fork_sibling(_Atomic int32_t *pid)
     size_t size = 0;
     if (syscall(SYS_get_robust_list, 0, &head, &size) < 0 || !head)
         return -ENOSYS;
-    pid_t *thread_id = thread_id_place(head);
-    if (!thread_id)
+    pid_t *thread_id = NULL, *cleared = NULL;
+    if (!libc_find_thread_id(head, &thread_id, &cleared))
         return -ENOSYS;
     pid_t child = clone_process(
         CLONE_PARENT | CLONE_PARENT_SETTID | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD, pid, thread_id);
@@ -200,6 +193,8 @@ pid_t child_fork_sibling(_Atomic int32_t *pid)
         head->list.next = &head->list;
         head->list_op_pending = NULL;
         syscall(SYS_set_robust_list, head, size);
+        if (cleared != thread_id)
+            syscall(SYS_set_tid_address, cleared);
     }
     return child < 0 ? -errno : child;
 }
@@ -374,7 +369,7 @@ static struct child_status status_again(int pidfd)
     /* A child whose status nobody wants (SIGCHLD ignored) is gone for waitid a moment before its pidfd can tell. */
     for (int tries = 0; pidfd >= 0 && tries < 100 && !told; tries++) {
         answer.mask = PIDFD_ASK_EXIT;
-        bool answered = ioctl(pidfd, PIDFD_ASK, &answer) == 0;
+        bool answered = ioctl(pidfd, (int)PIDFD_ASK, &answer) == 0;
         if (!answered && errno != ESRCH)
             break; /* a kernel that does not know the question */
         told = answered && answer.mask & PIDFD_ASK_EXIT;

@@ -11,6 +11,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifndef SYS_futex_waitv
+#define SYS_futex_waitv 449 /* on every machine; musl 1.2.3 does not name it */
+#endif
+
 #define NAP 5000000 /* ns, where several words cannot be slept on */
 
 static struct timespec time_at(int64_t deadline)

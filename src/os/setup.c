@@ -171,25 +171,25 @@ static int set_niceness(const struct setup *setup)
 static int cap(int resource, int64_t value, rlim_t beyond)
 {
     struct rlimit limit;
-    if (getrlimit((__rlimit_resource_t)resource, &limit) < 0)
+    if (getrlimit(resource, &limit) < 0)
         return errno;
     rlim_t hard = (rlim_t)value + beyond, soft = (rlim_t)value;
     if (hard < limit.rlim_max)
         limit.rlim_max = hard;
     limit.rlim_cur = soft < limit.rlim_max ? soft : limit.rlim_max;
-    return setrlimit((__rlimit_resource_t)resource, &limit) < 0 ? errno : 0;
+    return setrlimit(resource, &limit) < 0 ? errno : 0;
 }
 
 /* What the process is to have, no more and no less. */
 static int allow(int resource, int64_t value)
 {
     struct rlimit limit;
-    if (getrlimit((__rlimit_resource_t)resource, &limit) < 0)
+    if (getrlimit(resource, &limit) < 0)
         return errno;
     if ((rlim_t)value > limit.rlim_max) /* also where we have the right: a limit is not raised in passing */
         return EPERM;
     limit.rlim_cur = limit.rlim_max = (rlim_t)value;
-    return setrlimit((__rlimit_resource_t)resource, &limit) < 0 ? errno : 0;
+    return setrlimit(resource, &limit) < 0 ? errno : 0;
 }
 
 int setup_limit(const struct setup *setup)

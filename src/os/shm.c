@@ -33,6 +33,9 @@ static const uintptr_t shm_lowest = 0x1000000000, shm_highest = 0x5000000000; /*
 #error "os/shm.c: no place for the region is known on this machine"
 #endif
 
+/* What is mapped. By shm_map, of which one succeeds in a process' life. */
+static uintptr_t mapped_from, mapped_to;
+
 int shm_create(size_t size)
 {
     struct rlimit files;
@@ -78,7 +81,16 @@ void *shm_map(int fd, size_t size, void *base, int *failed)
         map = map_at(fd, size, (void *)(shm_lowest + random % places * SHM_ALIGN));
     }
     *failed = map ? 0 : -errno;
+    if (map) {
+        mapped_from = (uintptr_t)map;
+        mapped_to = mapped_from + size;
+    }
     return map;
+}
+
+bool shm_holds(const void *address)
+{
+    return (uintptr_t)address >= mapped_from && (uintptr_t)address < mapped_to;
 }
 
 int shm_populate(void *start, size_t size)

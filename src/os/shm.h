@@ -15,6 +15,9 @@ int shm_create(size_t size);
  * -EEXIST where `base` is taken, -ENOMEM. */
 void *shm_map(int fd, size_t size, void *base, int *failed);
 
+/* Whether that lies in what this process has mapped by shm_map. */
+bool shm_holds(const void *address);
+
 /* Has the system back these pages now. 0, or -ENOMEM. errno stays. */
 int shm_populate(void *start, size_t size);
 

@@ -2,16 +2,15 @@
 #include "os/thread.h"
 
 #include "os/cpu.h"
+#include "os/libc.h"
 #include "os/proc.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/single_threaded.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
@@ -20,7 +19,6 @@
 _Thread_local struct thread thread_local_self;
 _Atomic bool thread_deaths_are_told;
 
-_Static_assert(offsetof(struct robust_word, next) == 32, "as in pthread_mutex_t");
 _Static_assert(offsetof(struct thread, dummy) == offsetof(struct thread, before_dummy) + sizeof(void *), "adjacent");
 
 static bool kernel_is_recent(void)
@@ -50,10 +48,10 @@ struct thread *thread_attach(void)
     struct thread *self = &thread_local_self;
     size_t size = 0;
     struct robust_list_head *head = NULL;
-    bool listed = syscall(SYS_get_robust_list, 0, &head, &size) == 0 && head && size == sizeof *head &&
-                  head->futex_offset == -(long)offsetof(struct robust_word, next);
+    bool listed = libc_list_robust() && syscall(SYS_get_robust_list, 0, &head, &size) == 0 && head &&
+                  size == sizeof *head && head->futex_offset == ROBUST_OFFSET;
     self->dummy.list.next = &self->dummy.list;
-    self->dummy.futex_offset = -(long)offsetof(struct robust_word, next);
+    self->dummy.futex_offset = ROBUST_OFFSET;
     self->dummy.list_op_pending = NULL;
     self->head = listed ? head : &self->dummy;
     self->id = (uint32_t)gettid();
@@ -71,7 +69,7 @@ struct thread *thread_attach(void)
 
 bool thread_is_gone(uint32_t id)
 {
-    if (sched_getscheduler((pid_t)id) < 0 && errno == ESRCH)
+    if (syscall(SYS_sched_getscheduler, (pid_t)id) < 0 && errno == ESRCH)
         return true;
     int fd = (int)syscall(SYS_pidfd_open, (pid_t)id, 0); /* a zombie is still found above; its pidfd is readable */
     if (fd < 0)
@@ -111,7 +109,7 @@ int thread_holder(const struct robust_word *held)
 
 bool thread_is_only(void)
 {
-    return __libc_single_threaded;
+    return libc_is_single_threaded();
 }
 
 bool thread_is_alone(void)

@@ -8,39 +8,19 @@
  *   whoever is about to make something true that others sleep for, and whoever sleeps for it, first names the word
  *   (thread_expects), so that the kernel sends the wake if it dies between its step and the next one's.
  *
- * The list is libc's, shared with the program's own robust mutexes: entries are laid out as glibc's, and libc's robust
- * lock and unlock clear the pending entry, so it is set after other locks are taken and not across foreign code.
+ * libc's robust lock and unlock clear the pending entry, so it is set after other locks are taken and not across
+ * foreign code.
  */
 #ifndef OS_THREAD_H
 #define OS_THREAD_H
 
+#include "os/robust.h"
 #include "os/wiped.h"
 
-#include <linux/futex.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-/* A word that a thread can hold for the kernel to mark. The offsets of `prev` and `next` are those of glibc's
- * pthread_mutex_t on 64-bit machines, since one list holds both. */
-struct robust_word {
-    union {
-        struct {
-            _Atomic uint32_t word;    /* 0, or the holder's thread id, FUTEX_WAITERS, FUTEX_OWNER_DIED: by CAS, and
-                                       * by the kernel at the holder's death */
-            _Atomic uint32_t version; /* and turns: wait/latch.c */
-        };
-        _Atomic uint64_t cell; /* both at once */
-    };
-    _Atomic uint32_t cpu;  /* the holder's when it took it, + 1; a hint: wait/spin.h */
-    _Atomic uint32_t mark; /* whoever embeds this may use it, and `owner` or `turn` */
-    union {
-        _Atomic uint64_t owner;
-        _Atomic uint32_t turn;
-    };
-    void *prev, *next; /* of the holder's list; the holder's only */
-};
 
 struct thread {
     int32_t process;               /* wiped->process when it attached: else it is another process' (fork), or new */
@@ -107,34 +87,18 @@ static inline bool thread_is_expecting(const struct thread *self)
 /* Puts a held word into this thread's list, or takes it out. The word must be the pending one meanwhile. */
 static inline void thread_enlist(struct thread *self, struct robust_word *held)
 {
-    struct robust_list *first = self->head->list.next;
-    /* Single stores, here and below: someone may be looking at the memory as a whole, to see whether it is a lock. */
-    __atomic_store_n(&held->next, (void *)first, __ATOMIC_RELAXED);
-    __atomic_store_n(&held->prev, (void *)&self->head->list, __ATOMIC_RELAXED);
-    void **entry = (void **)(void *)((uintptr_t)first & ~(uintptr_t)1); /* never NULL: of an empty list its head */
-    __atomic_store_n(&entry[-1], (void *)&held->next, __ATOMIC_RELAXED);
-    atomic_signal_fence(memory_order_seq_cst);
-    *(void *volatile *)&self->head->list.next = &held->next;
+    robust_enlist(self->head, held);
 }
 
-static inline void thread_delist(struct robust_word *held)
+static inline void thread_delist(struct thread *self, struct robust_word *held)
 {
-    void **next = (void **)(void *)((uintptr_t)held->next & ~(uintptr_t)1);
-    void **prev = (void **)((uintptr_t)held->prev & ~(uintptr_t)1);
-    __atomic_store_n(&next[-1], held->prev, __ATOMIC_RELAXED);
-    __atomic_store_n(prev, held->next, __ATOMIC_RELAXED);
-    atomic_signal_fence(memory_order_seq_cst);
+    robust_delist(self->head, held);
 }
 
-/* The words in this thread's list, the latest first: the one after `held`, with NULL the first; NULL: no more. The
- * program's own robust mutexes are among them, so it is the address that says whether one is what is looked for. */
+/* The words in this thread's list, as robust_listed. */
 static inline struct robust_word *thread_listed(const struct thread *self, const struct robust_word *held)
 {
-    const void *next = held ? held->next : self->head->list.next;
-    uintptr_t entry = (uintptr_t)next & ~(uintptr_t)1;
-    if (entry == (uintptr_t)&self->head->list)
-        return NULL;
-    return (struct robust_word *)(void *)(entry - offsetof(struct robust_word, next));
+    return robust_listed(self->head, held);
 }
 
 #endif

@@ -2,11 +2,13 @@
 #include "process/end.h"
 
 #include "os/clock.h"
+#include "os/libc.h"
 #include "os/wiped.h"
 
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 void end_note_to(struct end_note *note)
@@ -19,6 +21,17 @@ void end_say(struct end_note *note, int code)
     note->code = code;
     note->at = clock_now();
     atomic_store_explicit(&note->how, code ? BROOD_FAILED : BROOD_RETURNED, memory_order_release);
+}
+
+void end_say_untold(void)
+{
+    struct end_note *note = atomic_load(&wiped->task);
+    if (!note)
+        return;
+    snprintf(note->why, sizeof note->why, "called exit; this C library does not tell with what");
+    note->code = EXIT_FAILURE;
+    note->at = clock_now();
+    atomic_store_explicit(&note->how, BROOD_EXITED, memory_order_release);
 }
 
 int brood_fail(int code, const char *why, ...)
@@ -67,7 +80,7 @@ const char *brood_signal_name(int signal)
         return NULL;
     if (!atomic_load(&made)) { /* several threads may write the same bytes */
         for (int i = 1; i < NSIG; i++) {
-            const char *abbreviation = sigabbrev_np(i);
+            const char *abbreviation = libc_signal_abbreviation(i);
             char name[16] = "";
             if (abbreviation)
                 snprintf(name, sizeof name, "SIG%s", abbreviation);

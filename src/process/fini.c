@@ -10,8 +10,10 @@
 #include "error/log.h"
 #include "os/child.h"
 #include "os/clock.h"
+#include "os/libc.h"
 #include "os/thread.h"
 #include "os/wiped.h"
+#include "process/end.h"
 #include "process/handle.h"
 #include "process/server.h"
 #include "process/table.h"
@@ -159,9 +161,13 @@ int fini_at_exit(void)
  * left; when all of that is done it ends the process. */
 static void leave(int status, void *done)
 {
+    if (status == LIBC_UNTOLD) {
+        status = EXIT_FAILURE;
+        end_say_untold();
+    }
     if (done)
         child_leave(status);
-    bool again = on_exit(leave, leave_done) == 0;
+    bool again = libc_on_exit(leave, leave_done) == 0;
     at_exit();
     if (!again) /* no memory: better without the handlers that came last than with the starter's */
         child_leave(status);
@@ -169,5 +175,5 @@ static void leave(int status, void *done)
 
 int fini_cut(void)
 {
-    return on_exit(leave, NULL) == 0 ? 0 : -ENOMEM;
+    return libc_on_exit(leave, NULL);
 }

@@ -35,9 +35,9 @@ struct barrier {
     uint32_t mark;
     _Atomic uint32_t wanting;
     uint32_t room;
-    struct seats *seats;
-    uint64_t more_room;
-    char *name;
+    _Alignas(8) struct seats *seats;
+    _Alignas(8) uint64_t more_room;
+    _Alignas(8) char *name;
     struct crowd crowd;
 };
 
@@ -236,7 +236,7 @@ static struct seat *take_seat(struct thread *self, struct barrier *barrier)
     struct seat *found = NULL;
     for (uint32_t i = 0; i < parties && !found; i++) {
         struct seat *seat = &barrier->seats->seat[(self->id + i) % parties];
-        uint64_t cell = atomic_load(&seat->word.cell);
+        uint64_t cell = robust_cell(&seat->word);
         uint32_t word = (uint32_t)cell;
         if (word & FUTEX_TID_MASK)
             continue;
@@ -247,7 +247,7 @@ static struct seat *take_seat(struct thread *self, struct barrier *barrier)
         thread_expects(self, &seat->word.word);
         /* The version with it: else another may have sat and died there since we looked. */
         uint64_t mine = ((cell >> 32) + 1) << 32 | self->id | FUTEX_WAITERS;
-        if (!atomic_compare_exchange_strong(&seat->word.cell, &cell, mine))
+        if (!robust_swap(&seat->word, &cell, mine))
             continue;
         noun_hold(self, &seat->word);
         found = seat;

@@ -125,7 +125,7 @@ static int sleep_on_seats(struct seats *seats, int64_t deadline)
     uint32_t count = count_of(seats), watched = count < FUTEX_WATCH_MOST ? count : FUTEX_WATCH_MOST;
     for (uint32_t i = 0; i < watched; i++) {
         struct robust_word *word = &seats->seat[i].word;
-        uint64_t cell = atomic_load(&word->cell);
+        uint64_t cell = robust_cell(word);
         watch[i].word = &word->word;
         if (!(cell & FUTEX_TID_MASK) || !latch_announce(word, cell, &watch[i].expected))
             return 0;

@@ -3,8 +3,6 @@
 
 #include "os/futex.h"
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "a cell's low half is the word");
-
 /* Of a cell: the word, the version, the turns. */
 #define VERSION_ONE (UINT64_C(1) << 32)
 #define VERSION (UINT64_C(0x3ffffff) << 32)
@@ -42,7 +40,7 @@ static bool spin_until_free(struct thread *self, struct robust_word *latch)
 static bool announce(struct robust_word *latch, uint64_t cell, uint64_t turns, uint32_t *waited)
 {
     *waited = (uint32_t)cell | FUTEX_WAITERS;
-    return atomic_compare_exchange_strong(&latch->cell, &cell, changed(cell, *waited) | turns);
+    return robust_swap(latch, &cell, changed(cell, *waited) | turns);
 }
 
 bool latch_announce(struct robust_word *latch, uint64_t cell, uint32_t *waited)
@@ -73,7 +71,7 @@ static inline int take(struct thread *self, struct robust_word *latch, uint32_t 
     bool in_time = deadline > LATCH_GLANCE;
     unsigned passed = 0; /* sleeps that ended without it */
     for (;;) {
-        uint64_t cell = atomic_load(&latch->cell);
+        uint64_t cell = robust_cell(latch);
         uint32_t word = (uint32_t)cell;
         bool is_free = !(word & FUTEX_TID_MASK), asks = passed >= PASSED_MOST;
         bool may_take = passed || deadline == LATCH_TRY || !(cell & TURNS);
@@ -81,7 +79,7 @@ static inline int take(struct thread *self, struct robust_word *latch, uint32_t 
             bool inherited = word & FUTEX_OWNER_DIED;
             uint32_t mine = self->id | (inherited ? 0 : note) | (word & FUTEX_WAITERS);
             uint64_t kept = asks ? VERSION : VERSION | TURNS;
-            if (!atomic_compare_exchange_strong(&latch->cell, &cell, (cell & kept) | mine))
+            if (!robust_swap(latch, &cell, (cell & kept) | mine))
                 continue;
             return inherited ? LATCH_INHERITED : LATCH_CLEAN;
         }
@@ -123,23 +121,23 @@ int latch_take_napping(struct thread *self, struct robust_word *latch, int64_t d
 
 void latch_drop_slowly(struct robust_word *latch, uint32_t left)
 {
-    uint64_t cell = atomic_load(&latch->cell), dropped;
+    uint64_t cell = robust_cell(latch), dropped;
     do {
         dropped = changed(cell, (cell & FUTEX_WAITERS) | left);
         dropped -= dropped & TURNS ? TURN_ONE : 0;
-    } while (!atomic_compare_exchange_weak(&latch->cell, &cell, dropped));
+    } while (!robust_swap(latch, &cell, dropped));
     /* Killed from here to the wake: the word is pending and its id part 0, so the kernel wakes one in our place. After
      * an abandoning the cell proves nothing: a later holder's death brings the same one back, its version too. */
     if (dropped & FUTEX_WAITERS && futex_wake(&latch->word, 1) == 0 && !left)
-        atomic_compare_exchange_strong(&latch->cell, &dropped, dropped & ~(FUTEX_WAITERS | TURNS));
+        robust_swap(latch, &dropped, dropped & ~(FUTEX_WAITERS | TURNS));
 }
 
 void latch_pass_on(struct robust_word *latch)
 {
-    uint64_t cell = atomic_load(&latch->cell);
+    uint64_t cell = robust_cell(latch);
     if (!(cell & FUTEX_WAITERS) || cell & FUTEX_TID_MASK)
         return;
     /* The same proof as above that nobody sleeps. */
     if (futex_wake(&latch->word, 1) == 0 && !(cell & FUTEX_OWNER_DIED))
-        atomic_compare_exchange_strong(&latch->cell, &cell, cell & ~(FUTEX_WAITERS | TURNS));
+        robust_swap(latch, &cell, cell & ~(FUTEX_WAITERS | TURNS));
 }

@@ -135,7 +135,7 @@ static inline void latch_hold(struct thread *self, struct robust_word *latch)
 static inline void latch_unhold(struct thread *self, struct robust_word *latch)
 {
     thread_expects(self, &latch->word);
-    thread_delist(latch);
+    thread_delist(self, latch);
 }
 
 #endif
