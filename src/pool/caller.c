@@ -22,7 +22,7 @@ static struct caller *find_place(struct brood_pool *pool)
     return atomic_load(at);
 }
 
-struct caller *caller_join(struct brood_pool *pool, const char *call)
+struct caller *caller_enlist(struct brood_pool *pool, const char *call)
 {
     slot_id self = table_self("process");
     if (self == 0) {
@@ -83,7 +83,7 @@ void held_is(struct held *held, uint32_t what)
 
 /* ---- when it is gone ---- */
 
-void caller_refuse(struct brood_pool *pool, struct caller *caller)
+void caller_turn_away(struct brood_pool *pool, struct caller *caller)
 {
     for (struct shelf *shelf = caller->shelves; shelf; shelf = shelf->next)
         for (int i = 0; i < SHELF_PLACES; i++) {

@@ -59,7 +59,7 @@ struct caller {
 };
 
 /* A record for this process. NULL with errno and a sentence that begins with the call's name. */
-struct caller *caller_join(struct brood_pool *pool, const char *call);
+struct caller *caller_enlist(struct brood_pool *pool, const char *call);
 
 /* Whether its process has ended. */
 bool caller_is_gone(const struct caller *caller);
@@ -76,7 +76,7 @@ void held_give(struct held *held, void *block);
 void held_is(struct held *held, uint32_t what);
 
 /* The process is gone: nothing that it asked for is begun from here on. By the keeper. */
-void caller_refuse(struct brood_pool *pool, struct caller *caller);
+void caller_turn_away(struct brood_pool *pool, struct caller *caller);
 
 /* Whether the worker names something of its as what it is in; `looks`: as what it may touch. */
 bool caller_is_served(const struct caller *caller, const struct worker *worker, bool looks);

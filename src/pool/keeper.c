@@ -367,7 +367,7 @@ static bool settle_caller(struct keeper *keeper, struct caller *caller)
     struct brood_pool *pool = keeper->pool;
     bool served = false;
     heap_settle();
-    caller_refuse(pool, caller);
+    caller_turn_away(pool, caller);
     for (uint32_t i = 0; i < keeper->count; i++) {
         const struct worker *worker = pool_worker(pool, i);
         uint64_t word = atomic_load(&worker->turn.word);

@@ -73,7 +73,7 @@ static struct owner *join(struct brood_pool *pool, const char *call)
     struct owner *owner = owner_of_other(pool);
     if (!owner && !(owner = find_unused(pool)) && !(owner = make(pool)))
         error_set(ENOMEM, "%s: no memory", call);
-    else if (atomic_load(&owner->serial) != pool->serial && !(owner->caller = caller_join(pool, call)))
+    else if (atomic_load(&owner->serial) != pool->serial && !(owner->caller = caller_enlist(pool, call)))
         owner = NULL;
     else
         atomic_store(&owner->serial, pool->serial);

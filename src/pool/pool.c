@@ -325,7 +325,7 @@ static struct brood_pool *lay_out(uint32_t count)
     if (pool)
         pool->creator = thread_self()->process;
     bool has_places = pool && pool_make_places(pool, count) == 0;
-    struct caller *caller = has_places ? caller_join(pool, "brood_pool_create") : NULL;
+    struct caller *caller = has_places ? caller_enlist(pool, "brood_pool_create") : NULL;
     struct owner *owner = caller ? calloc(1, sizeof *owner) : NULL;
     if (!owner) {
         if (pool)
