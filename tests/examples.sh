@@ -47,12 +47,15 @@ tree='words: array barrier event lock pipe pool queue value
 20 died, 0 words counted wrong'
 deadlock='booker: killed by SIGKILL (9)
 auditor: has both locks, one of them inherited'
+jobs='1 worker died
+sum 55'
 for method in fork spawn forkserver; do
     expect locks 10 $method
     expect shared_memory 3.14 $method
     expect shared_dict 10 $method
     expect shared_list '[0, 1, 2, 3, 4]' $method
     expect namespace '11 child' $method
+    expect managed_queue "$jobs" $method
     expect_counter $method
     expect pool '[1, 4, 9, 16, 25]' $method
     expect queue '[1, 4, 9, 16]' $method
