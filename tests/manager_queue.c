@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 enum { PARTIES = 4, EACH = 300, LARGE = 200000, JOBS = 200, KILLS = 60 };
@@ -319,6 +320,43 @@ static void server_ends(void)
     }
 }
 
+static int get_without_memory(void *arg)
+{
+    struct scene *scene = arg;
+    struct rlimit before;
+    brood_any item;
+    CHECK_EQ(getrlimit(RLIMIT_DATA, &before), 0);
+    /* 0 would be no limit, if there is none above it. */
+    CHECK_EQ(setrlimit(RLIMIT_DATA, &(struct rlimit){ 4096, before.rlim_max }), 0);
+    int result = brood_managed_queue_get(scene->queue, &item, BROOD_FOREVER);
+    CHECK_EQ(setrlimit(RLIMIT_DATA, &before), 0);
+    CHECK_EQ(result, -ENOMEM);
+    CHECK_EQ(item.kind, BROOD_NIL);
+    CHECK_RESULT(brood_managed_queue_count(scene->queue), 2);
+    CHECK_RESULT(brood_managed_queue_get(scene->queue, &item, BROOD_FOREVER), 0);
+    CHECK_EQ(item.size, LARGE);
+    brood_any_clear(&item);
+    CHECK_RESULT(brood_managed_queue_get(scene->queue, &item, BROOD_FOREVER), 0);
+    CHECK_EQ(item.integer, 2);
+    return 0;
+}
+
+/* What the getter has no memory for stays the next one. */
+static void no_memory(void)
+{
+    if (harness_sanitized())
+        harness_skip("a sanitizer's malloc does not heed RLIMIT_DATA");
+    struct scene *scene = new_scene(false, 0);
+    char *large = calloc(1, LARGE + 1);
+    NEED(large != NULL);
+    memset(large, 'l', LARGE);
+    CHECK_RESULT(brood_managed_queue_put(scene->queue, large, BROOD_FOREVER), 0);
+    put(scene, 2);
+    free(large);
+    CHECK_EQ(wait_child(fork_child(get_without_memory, scene)), 0);
+    end(scene);
+}
+
 static void wrong_calls(void)
 {
     struct scene *scene = new_scene(false, 1);
@@ -452,6 +490,7 @@ int main(int argc, char **argv)
         { .name = "joinable", .run = joinable },
         { .name = "shut_down", .run = shut_down },
         { .name = "server_ends", .run = server_ends },
+        { .name = "no_memory", .run = no_memory },
         { .name = "wrong_calls", .run = wrong_calls },
         { .name = "killed_at_random", .run = killed_at_random, .deadline_s = 60 },
         { .name = "getters_killed_at_random", .run = getters_killed_at_random, .deadline_s = 60 },
