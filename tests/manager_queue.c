@@ -347,12 +347,10 @@ static void no_memory(void)
     if (harness_sanitized())
         harness_skip("a sanitizer's malloc does not heed RLIMIT_DATA");
     struct scene *scene = new_scene(false, 0);
-    char *large = calloc(1, LARGE + 1);
-    NEED(large != NULL);
+    static char large[LARGE + 1];
     memset(large, 'l', LARGE);
     CHECK_RESULT(brood_managed_queue_put(scene->queue, large, BROOD_FOREVER), 0);
     put(scene, 2);
-    free(large);
     CHECK_EQ(wait_child(fork_child(get_without_memory, scene)), 0);
     end(scene);
 }
