@@ -248,7 +248,7 @@ text()
 # A lock that is taken over from a dead holder is taken: `if (brood_lock_acquire(...))` takes that for a failure.
 acquired()
 {
-    acquire='brood_(lock|rwlock|semaphore|value|array)_acquire(_read|_write)?'
+    acquire='brood_(managed_)?(lock|rwlock|semaphore|condition|value|array)_acquire(_read|_write)?'
     bare="(if|while|assert|CHECK|NEED) *\\(!? *$acquire *\\(([^()]|\\([^()]*\\))*\\) *\\)"
     echo 'if (brood_lock_acquire(&lock, f(1)))' | grep -qE "$bare" || return 1
     echo 'while (!brood_rwlock_acquire_read(&lock, 1))' | grep -qE "$bare" || return 1
