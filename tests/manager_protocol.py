@@ -22,7 +22,7 @@ KEY = b"open sesame"
 CASE_S = 60
 page = open(PAGE, encoding="utf-8").read()
 exec(re.search(r"^```py\n(.*?)^```$", page, re.M | re.S).group(1))  # Manager
-named = set(re.findall(r"^\| `([a-z_.]+)` \|", page, re.M))
+named = {name for row in re.findall(r"^\| (`.*?) \|", page, re.M) for name in re.findall(r"`([a-z_.]+)`", row)}
 passed = failed = 0
 
 
@@ -130,9 +130,59 @@ NAMESPACE = [
     ("delete", "x", Fails(errno.ENOENT)),
 ]
 
+SET = [
+    ("add", "a", 0, None), ("add", "a", 1, None), ("add", [], Fails(errno.EINVAL)), ("contains", "a", 1, None),
+    ("contains", "b", 0, None), ("update", [1, 2], 0, None), ("length", 0, 3), ("items", 0, ["a", 1, 2]),
+    ("keep", [1, "a"], 0, None), ("subtract", ["a"], 0, None), ("items", 0, [1]), ("remove", 2, Fails(errno.ENOENT)),
+    ("remove", 1, 0, None), ("pop", Fails(errno.ENOENT)), ("add", 5, 0, None), ("pop", 0, 5), ("clear", 0, None),
+]
+VALUE = [
+    ("get", 0, 5), ("add", 2, 0, 7), ("set", [1], 0, None), ("add", 1, Fails(errno.EINVAL)), ("swap", "x", 0, [1]),
+    ("compare", "y", 1, Fails(errno.EAGAIN)), ("compare", "x", 1, 0, None), ("get", 0, 1),
+]
+ARRAY = [
+    ("length", 0, 3), ("get", 3, Fails(errno.ERANGE)), ("set", 0, "x", 0, None), ("swap", 0, 1, 0, "x"),
+    ("compare", 0, 1, 2, 0, None), ("add", 0, 5, 0, 7), ("slice", 0, 2, 0, [7, 0]),
+    ("set_slice", 0, 2, [1, 2], 0, None), ("set_slice", 0, 2, [1], Fails(errno.EINVAL)), ("items", 0, [1, 2, 0]),
+]
+LOCK = [
+    ("acquire", False, 0, None), ("acquire", True, Fails(errno.EDEADLK)), ("release", 0, None),
+    ("release", Fails(errno.EPERM)), ("holder", 0, 0), ("acquire", True, 0, None), ("release", 0, None),
+]
+RLOCK = [("acquire", True, 0, None), ("acquire", True, 0, None), ("release", 0, None), ("release", 0, None)]
+CONDITION = [
+    ("wait", True, Fails(errno.EPERM)), ("acquire", True, 0, None), ("notify", 1, 0, None),
+    ("wait", False, Fails(errno.ETIMEDOUT)), ("release", 0, None),
+]
+EVENT = [("wait", False, Fails(errno.ETIMEDOUT)), ("set", 0, None), ("wait", True, 0, None), ("clear", 0, None)]
+SEMAPHORE = [
+    ("units", 0, 1), ("acquire", True, 0, None), ("acquire", False, Fails(errno.ETIMEDOUT)), ("release", 0, None),
+]
+BARRIER = [
+    ("wait", False, Fails(errno.ETIMEDOUT)), ("waiting", 0, 0), ("abort", 0, None), ("wait", True, Fails(errno.EPIPE)),
+    ("reset", 0, None),
+]
+QUEUE = [
+    ("get", False, Fails(errno.ETIMEDOUT)), ("put", "a", True, 0, None), ("put", "b", False, Fails(errno.ETIMEDOUT)),
+    ("count", 0, 1), ("capacity", 0, 1), ("get", True, 0, "a"),
+]
+PLAIN = QUEUE + [("done", Fails(errno.EINVAL)), ("shutdown", 0, None), ("get", True, Fails(errno.EPIPE))]
+JOINABLE = QUEUE + [
+    ("join", False, Fails(errno.ETIMEDOUT)), ("done", 0, None), ("done", Fails(errno.EPERM)), ("join", True, 0, None),
+]
+EACH = (
+    ("dict", DICT), ("list", LIST), ("namespace", NAMESPACE), ("set", SET), ("value", VALUE, 5),
+    ("array", ARRAY, [0, 0, 0]), ("lock", LOCK), ("rlock", RLOCK), ("condition", CONDITION), ("event", EVENT),
+    ("semaphore", SEMAPHORE, 1), ("bounded_semaphore", SEMAPHORE, 1), ("barrier", BARRIER, 2), ("queue", PLAIN, 1),
+    ("joinable_queue", JOINABLE, 1),
+)
+ALIKE = {"rlock": "lock", "bounded_semaphore": "semaphore", "joinable_queue": "queue"}
 
-def try_all(shop, kind, steps):
-    number = shop.call(kind, None)[1]
+
+def try_all(shop, opens, steps, *made_of):
+    number = shop.call(opens, None, *made_of)[1]
+    kind = ALIKE.get(opens, opens)
+    tried.add(opens)
     for operation, *rest in steps:
         name = kind + "." + operation
         tried.add(name)
@@ -141,15 +191,17 @@ def try_all(shop, kind, steps):
         else:
             got = shop.call(name, number, *rest[:-2])
             assert got == (rest[-2], rest[-1]) and type(got[1]) is type(rest[-1]), (name, rest, got)
-    copy = shop.call("copy", number)[1]
-    assert copy != number
-    shop.call("close", copy)
-    fails(errno.EINVAL, shop.call, "close", copy)
+    if opens in ("dict", "list", "namespace", "set"):
+        copy = shop.call("copy", number)[1]
+        assert copy != number
+        shop.call("close", copy)
+        fails(errno.EINVAL, shop.call, "close", copy)
     shop.call("close", number)
-    fails(errno.EINVAL, shop.call, kind + ".items", number)
+    fails(errno.EINVAL, shop.call, "close", number)
+    fails(errno.EINVAL, shop.call, kind + "." + steps[0][0], number, *steps[0][1:-2])
 
 
-tried = {"hello", "cancel", "stat", "dict", "list", "namespace", "forget", "copy", "close"}
+tried = {"hello", "cancel", "took", "lost", "stat", "forget", "copy", "close"}
 
 
 def every_operation(server):
@@ -160,8 +212,8 @@ def every_operation(server):
     assert shop.call("list.items", greetings) == (0, ["hello from C"])
     fails(errno.EINVAL, shop.call, "dict", "greetings")
     fails(errno.EINVAL, shop.call, "dict.length", greetings)
-    for kind, steps in (("dict", DICT), ("list", LIST), ("namespace", NAMESPACE)):
-        try_all(shop, kind, steps)
+    for each in EACH:
+        try_all(shop, *each)
     assert tried == named, tried ^ named
     stat = shop.call("stat")[1]
     assert stat["objects"] == 1 and stat["handles"] == 1 and stat["clients"] == 3 and stat["calls"] > 50
@@ -224,6 +276,65 @@ def many_ahead(server):
             got += 1
     line.socket.settimeout(CASE_S)
     assert line.ask([7, "list.items", number]) == [7, 0, list(range(5000))]
+
+
+def waiting(server):
+    one, other = Raw(server), Raw(server)
+    lock = one.ask([1, "lock", "l"])[2]
+    assert other.ask([1, "lock", "l"])[1] == 0
+    there = other.ask([2, "lock", "l"])[2]
+    assert one.ask([2, "lock.acquire", lock, True]) == [2, 0, None]
+    other.send(cbor2.dumps([3, "lock.acquire", there, True]))
+    assert not select.select([other.socket], [], [], .05)[0]
+    other.send(cbor2.dumps([3, "cancel"]))
+    answer = other.receive()
+    assert answer[:2] == [3, "ETIMEDOUT"] and answer[2]
+    other.send(cbor2.dumps([4, "lock.acquire", there, True]))
+    other.send(cbor2.dumps([5, "stat"]))  # waits behind it
+    assert one.ask([3, "stat"])[2]["waiting"] == 1
+    assert one.ask([4, "lock.release", lock])[1] == 0
+    assert other.receive() == [4, 0, None] and other.receive()[0] == 5
+    one.send(cbor2.dumps([5, "lock.acquire", lock, True]))
+    other.socket.close()  # with the lock
+    assert one.receive() == [5, 1, None]
+    assert one.ask([6, "forget", "l"])[1] == 0
+
+
+def not_taken(server):
+    """What an answer gave is given back, unless it is known to have arrived."""
+    one, other = Raw(server), Raw(server)
+    queue = one.ask([1, "queue", "q", 0])[2]
+    there = other.ask([1, "queue", "q", 0])[2]
+    for i in range(4):
+        assert one.ask([2, "queue.put", queue, i, True])[1] == 0
+    assert other.ask([2, "queue.get", there, True]) == [2, 0, 0]
+    assert other.ask([3, "queue.get", there, True]) == [3, 0, 1]  # 0 is taken by that
+    other.send(cbor2.dumps([3, "lost"]))
+    assert other.ask([4, "queue.get", there, True]) == [4, 0, 1]
+    other.send(cbor2.dumps([4, "took"]))
+    assert other.ask([5, "queue.get", there, True]) == [5, 0, 2]
+    other.socket.close()
+    for _ in range(500):
+        if one.ask([6, "queue.count", queue])[2] == 2:
+            break
+        time.sleep(.01)
+    assert one.ask([7, "queue.get", queue, True]) == [7, 0, 2]
+    assert one.ask([8, "queue.get", queue, True]) == [8, 0, 3]
+    assert one.ask([9, "forget", "q"])[1] == 0
+
+
+def gone_while_waiting(server):
+    one, other, third = Raw(server), Raw(server), Raw(server)
+    numbers = [line.ask([1, "lock", "l"])[2] for line in (one, other, third)]
+    assert one.ask([2, "lock.acquire", numbers[0], True])[1] == 0
+    other.send(cbor2.dumps([2, "lock.acquire", numbers[1], True]))
+    while one.ask([3, "stat"])[2]["waiting"] != 1:
+        pass
+    third.send(cbor2.dumps([2, "lock.acquire", numbers[2], True]))
+    other.socket.close()
+    assert one.ask([4, "lock.release", numbers[0]])[1] == 0
+    assert third.receive() == [2, 0, None]
+    assert one.ask([6, "forget", "l"])[1] == 0
 
 
 def said_and_done(server):
@@ -323,8 +434,8 @@ def noise(server):
         line.socket.close()
 
 
-CASES = (every_operation, sessions, keys, many_ahead, said_and_done, bad_requests, bad_greetings, bad_frames,
-         slow_readers, noise)
+CASES = (every_operation, sessions, keys, waiting, not_taken, gone_while_waiting, many_ahead, said_and_done,
+         bad_requests, bad_greetings, bad_frames, slow_readers, noise)
 for case in CASES:
     server = Server()
     witness = Manager(server.address)  # whatever the others do, it is served

@@ -111,7 +111,7 @@ int manager_ask(struct brood_manager *manager, const char *call, const struct re
     if (value)
         *value = brood_any_nil();
     if (manager->remote)
-        return remote_ask(manager, call, request, args, BROOD_FOREVER, value);
+        return remote_ask(manager, call, request, args, value);
     struct channel *channel = channel_find(manager, &manager->board, call);
     if (!channel)
         return -errno;
@@ -129,6 +129,8 @@ int manager_wait(struct brood_manager *manager, const char *call, const struct r
         timeout_ms == 0 ? CLOCK_NEVER : clock_deadline(timeout_ms); /* with 0 the server waits for nobody */
     if (value)
         *value = brood_any_nil();
+    if (manager->remote)
+        return remote_wait(manager, call, request, args, timeout_ms, value);
     struct channel *channel = channel_find(manager, &manager->board, call);
     if (!channel)
         return -errno;

@@ -55,6 +55,7 @@ static int answer(void *context, struct client *client, const void *content, siz
     if (size < sizeof request)
         return reply_fail(reply, -EBADMSG, "the request is too short to be one");
     memcpy(&request, content, sizeof request);
+    objects_settle(client);
     if (request.object == 0 && request.method == MANAGER_STAT)
         return stat(host, reply);
     struct cursor arguments = { (const uint8_t *)content + sizeof request, (const uint8_t *)content + size };

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CANCEL_ROOM 32 /* bytes of a request to leave another */
+#define SAY_ROOM 32 /* bytes of what is said of a request */
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t thread_end;
@@ -101,11 +101,16 @@ void links_close(struct remote *remote)
 
 /* ---- one request ---- */
 
+/* The other end hears of it at once: what this thread has there is given back. */
 static int lose(struct link *link, int code, const char *why)
 {
     link->failed = code;
     snprintf(link->why, sizeof link->why, "%s", why);
-    return error_set(code, "%s", why);
+    pthread_mutex_lock(&link->remote->guard);
+    brood_connection_close(link->end);
+    link->end = NULL;
+    pthread_mutex_unlock(&link->remote->guard);
+    return error_set(code, "%s", link->why);
 }
 
 /* One that is closed may have been told why: that is still to be received. */
@@ -117,13 +122,11 @@ static int send_bytes(struct link *link, const void *bytes, size_t size)
     return failed < 0 ? lose(link, EOWNERDEAD, brood_error()) : 0;
 }
 
-/* The request is not to be waited for any more. */
-static int cancel(struct link *link)
+int link_say(struct link *link, const char *operation)
 {
-    static const char word[] = "cancel";
-    uint8_t bytes[CANCEL_ROOM];
+    uint8_t bytes[SAY_ROOM];
     const struct item head = { .kind = BROOD_LIST, .natural = 2 }, number = item_int(link->number);
-    const struct item name = { .kind = BROOD_STRING, .bytes = (const uint8_t *)word, .size = sizeof word - 1 };
+    const struct item name = { .kind = BROOD_STRING, .bytes = (const uint8_t *)operation, .size = strlen(operation) };
     struct out out = { .bytes = bytes, .room = sizeof bytes };
     item_write(&out, &head);
     item_write(&out, &number);
@@ -158,7 +161,7 @@ int link_exchange(struct link *link, const void *request, size_t size, int timeo
         failed = brood_connection_recv_block(link->end, &answer->block, left_until(deadline));
         if (failed == -ETIMEDOUT && deadline != CLOCK_NEVER) {
             deadline = CLOCK_NEVER;
-            failed = cancel(link);
+            failed = link_say(link, "cancel");
             continue;
         }
         if (failed < 0)

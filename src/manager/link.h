@@ -38,6 +38,9 @@ struct link *link_make(struct remote *remote, brood_connection *end);
 /* All of that remote are closed, and its threads free them. */
 void links_close(struct remote *remote);
 
+/* Says something of the last request, which has no answer. 0 or -errno. */
+int link_say(struct link *link, const char *operation);
+
 /* Sends a request of that number, and waits for its answer; after `timeout_ms` it asks the server to leave it, and
  * waits on. 0, or -errno with a sentence: the request could not be sent, or link->failed. */
 int link_exchange(struct link *link, const void *request, size_t size, int timeout_ms, struct link_answer *answer);

@@ -342,9 +342,7 @@ int objects_call(struct objects *objects, struct client *client, const struct re
                  struct cursor *arguments, struct parcel *reply)
 {
     struct item args[ARGUMENTS_MOST];
-    struct caller *caller = caller_of(client, false);
-    if (caller)
-        caller_settle(caller);
+    struct caller *caller = NULL;
     int failed = read_arguments(arguments, request->count, args, reply);
     if (failed < 0)
         return failed;
@@ -361,6 +359,13 @@ int objects_call(struct objects *objects, struct client *client, const struct re
     if (kind->waits && !(caller = caller_of(client, true)))
         return -ENOMEM;
     return kind->call(object, caller, request->method, args, request->count, reply);
+}
+
+void objects_settle(struct client *client)
+{
+    struct caller *caller = caller_of(client, false);
+    if (caller)
+        caller_settle(caller);
 }
 
 void objects_cancel(struct client *client)

@@ -21,6 +21,9 @@ void objects_destroy(struct objects *objects);
 int objects_call(struct objects *objects, struct client *client, const struct request *request,
                  struct cursor *arguments, struct parcel *reply);
 
+/* Before each request of a client: what its last one gave it is its own, or is given back. */
+void objects_settle(struct client *client);
+
 /* It does not want to wait any more; it is gone. */
 void objects_cancel(struct client *client);
 void objects_gone(struct client *client);

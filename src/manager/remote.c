@@ -139,20 +139,40 @@ static struct link *open_link(const struct brood_manager *manager, const char *c
     return hello(link, manager, call, &remote->session, map) < 0 ? NULL : link;
 }
 
-int remote_ask(struct brood_manager *manager, const char *call, const struct request *request,
-               const brood_any *const *args, int timeout_ms, brood_any *value)
+/* The calling thread's, opened if there is none yet. NULL with errno and a sentence. */
+static struct link *own_link(const struct brood_manager *manager, const char *call)
 {
-    if (manager->creator != thread_self()->process)
-        return error_set(EPERM, "%s: process %d has connected to manager '%s'", call, manager->creator, manager->name);
+    if (manager->creator != thread_self()->process) {
+        error_set(EPERM, "%s: process %d has connected to manager '%s'", call, manager->creator, manager->name);
+        return NULL;
+    }
     struct link *link = link_find(manager->remote);
     if (!link) {
         brood_any map;
         link = open_link(manager, call, &map);
         brood_any_clear(&map);
-        if (!link)
-            return -errno;
     }
-    return ask_over(link, manager, call, request, args, timeout_ms, value);
+    return link;
+}
+
+int remote_ask(struct brood_manager *manager, const char *call, const struct request *request,
+               const brood_any *const *args, brood_any *value)
+{
+    struct link *link = own_link(manager, call);
+    return link ? ask_over(link, manager, call, request, args, BROOD_FOREVER, value) : -errno;
+}
+
+/* With a timeout of 0 the server waits for nobody. */
+int remote_wait(struct brood_manager *manager, const char *call, const struct request *request,
+                const brood_any *const *args, int timeout_ms, brood_any *value)
+{
+    struct link *link = own_link(manager, call);
+    if (!link)
+        return -errno;
+    int result = ask_over(link, manager, call, request, args, timeout_ms == 0 ? BROOD_FOREVER : timeout_ms, value);
+    if (!link->failed)
+        link_say(link, result >= 0 ? "took" : "lost");
+    return result;
 }
 
 /* ---- life ---- */

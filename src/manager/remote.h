@@ -33,9 +33,11 @@ struct remote {
     brood_any session; /* its secret */
 };
 
-/* As manager_ask, for at most `timeout_ms` if the server lets it wait. */
+/* As manager_ask and manager_wait. */
 int remote_ask(struct brood_manager *manager, const char *call, const struct request *request,
-               const brood_any *const *args, int timeout_ms, brood_any *value);
+               const brood_any *const *args, brood_any *value);
+int remote_wait(struct brood_manager *manager, const char *call, const struct request *request,
+                const brood_any *const *args, int timeout_ms, brood_any *value);
 
 /* One use less; the last frees it. */
 void remote_release(struct remote *remote);

@@ -34,6 +34,7 @@ struct visitor_line {
     uint8_t *in, *out;
     size_t in_size, in_room, out_size, out_sent;
     struct item number;
+    bool lost;    /* the last answer has not arrived: the server is not told that it has */
     bool closing; /* with the answer that is being sent */
     bool over;    /* the other end has said all */
     short events; /* of poll(2), that it is watched for */
@@ -272,7 +273,22 @@ static void ask(struct visitor_line *line, const struct message *message)
     }
     line->number = message->number;
     line->visitor.asks = true;
+    if (!line->lost) /* who asks for something has its last answer */
+        channel_took(line->channel);
+    line->lost = false;
     channel_send(thread_self(), &line->manager->board, line->channel);
+}
+
+/* Of the last request, which has been answered: whether the answer has arrived. (What was to be cancelled has not
+ * waited.) */
+static void heed(struct visitor_line *line, const struct message *message)
+{
+    bool of_last = message->number.kind == line->number.kind && message->number.natural == line->number.natural;
+    if (!line->channel || !of_last)
+        return;
+    if (message->operation->method == LINE_TOOK)
+        channel_took(line->channel);
+    line->lost = message->operation->method == LINE_LOST;
 }
 
 static void carry_out(struct visitor_line *line, const uint8_t *bytes, size_t size)
@@ -285,9 +301,9 @@ static void carry_out(struct visitor_line *line, const uint8_t *bytes, size_t si
         return;
     }
     bool of_line = message.operation->type == 0 && message.operation->method >= LINE_HELLO;
-    if (of_line && message.operation->method == LINE_CANCEL)
-        return; /* what it was for has been answered */
-    if (of_line && line->session)
+    if (of_line && message.operation->method != LINE_HELLO)
+        heed(line, &message);
+    else if (of_line && line->session)
         refuse(line, &message.number, -EINVAL, "hello has been said");
     else if (of_line)
         hello(line, &message);

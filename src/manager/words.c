@@ -1,9 +1,16 @@
 /* manager/words.c */
 #include "manager/words.h"
 
+#include "manager/cell.h"
+#include "manager/collection.h"
 #include "manager/dictionary.h"
+#include "manager/flag.h"
+#include "manager/gathering.h"
+#include "manager/hatch.h"
 #include "manager/manager.h"
 #include "manager/sequence.h"
+#include "manager/turnstile.h"
+#include "manager/units.h"
 
 #include <errno.h>
 #include <string.h>
@@ -11,10 +18,24 @@
 static const struct operation operations[] = {
     { "hello", 0, LINE_HELLO },
     { "cancel", 0, LINE_CANCEL },
+    { "took", 0, LINE_TOOK },
+    { "lost", 0, LINE_LOST },
     { "stat", 0, MANAGER_STAT },
     { "dict", 0, MANAGER_DICT },
     { "list", 0, MANAGER_LIST },
     { "namespace", 0, MANAGER_NAMESPACE },
+    { "lock", 0, MANAGER_LOCK },
+    { "rlock", 0, MANAGER_RLOCK },
+    { "condition", 0, MANAGER_CONDITION },
+    { "event", 0, MANAGER_EVENT },
+    { "semaphore", 0, MANAGER_SEMAPHORE },
+    { "bounded_semaphore", 0, MANAGER_BOUNDED_SEMAPHORE },
+    { "barrier", 0, MANAGER_BARRIER },
+    { "set", 0, MANAGER_SET },
+    { "value", 0, MANAGER_VALUE },
+    { "array", 0, MANAGER_ARRAY },
+    { "queue", 0, MANAGER_QUEUE },
+    { "joinable_queue", 0, MANAGER_JOINABLE_QUEUE },
     { "forget", 0, MANAGER_FORGET },
     { "copy", 0, MANAGER_COPY },
     { "close", 0, MANAGER_CLOSE },
@@ -59,6 +80,54 @@ static const struct operation operations[] = {
     { "namespace.delete", MANAGER_NAMESPACE, DICT_DELETE },
     { "namespace.add", MANAGER_NAMESPACE, DICT_ADD },
     { "namespace.items", MANAGER_NAMESPACE, DICT_ITEMS },
+    { "set.add", MANAGER_SET, SET_ADD },
+    { "set.remove", MANAGER_SET, SET_REMOVE },
+    { "set.pop", MANAGER_SET, SET_POP },
+    { "set.contains", MANAGER_SET, SET_CONTAINS },
+    { "set.length", MANAGER_SET, SET_LENGTH },
+    { "set.items", MANAGER_SET, SET_ITEMS },
+    { "set.update", MANAGER_SET, SET_UPDATE },
+    { "set.keep", MANAGER_SET, SET_KEEP },
+    { "set.subtract", MANAGER_SET, SET_SUBTRACT },
+    { "set.clear", MANAGER_SET, SET_CLEAR },
+    { "value.set", MANAGER_VALUE, VALUE_SET },
+    { "value.get", MANAGER_VALUE, VALUE_GET },
+    { "value.swap", MANAGER_VALUE, VALUE_SWAP },
+    { "value.compare", MANAGER_VALUE, VALUE_COMPARE },
+    { "value.add", MANAGER_VALUE, VALUE_ADD },
+    { "array.get", MANAGER_ARRAY, LIST_GET },
+    { "array.set", MANAGER_ARRAY, LIST_SET },
+    { "array.swap", MANAGER_ARRAY, LIST_SWAP },
+    { "array.compare", MANAGER_ARRAY, LIST_COMPARE },
+    { "array.add", MANAGER_ARRAY, LIST_ADD },
+    { "array.length", MANAGER_ARRAY, LIST_LENGTH },
+    { "array.slice", MANAGER_ARRAY, LIST_SLICE },
+    { "array.set_slice", MANAGER_ARRAY, LIST_SET_SLICE },
+    { "array.items", MANAGER_ARRAY, LIST_ITEMS },
+    { "lock.acquire", MANAGER_LOCK, LOCK_ACQUIRE },
+    { "lock.release", MANAGER_LOCK, LOCK_RELEASE },
+    { "lock.holder", MANAGER_LOCK, LOCK_HOLDER },
+    { "condition.acquire", MANAGER_CONDITION, LOCK_ACQUIRE },
+    { "condition.release", MANAGER_CONDITION, LOCK_RELEASE },
+    { "condition.wait", MANAGER_CONDITION, CONDITION_WAIT },
+    { "condition.notify", MANAGER_CONDITION, CONDITION_NOTIFY },
+    { "event.set", MANAGER_EVENT, EVENT_SET },
+    { "event.clear", MANAGER_EVENT, EVENT_CLEAR },
+    { "event.wait", MANAGER_EVENT, EVENT_WAIT },
+    { "semaphore.acquire", MANAGER_SEMAPHORE, SEMAPHORE_ACQUIRE },
+    { "semaphore.release", MANAGER_SEMAPHORE, SEMAPHORE_RELEASE },
+    { "semaphore.units", MANAGER_SEMAPHORE, SEMAPHORE_UNITS },
+    { "barrier.wait", MANAGER_BARRIER, BARRIER_WAIT },
+    { "barrier.abort", MANAGER_BARRIER, BARRIER_ABORT },
+    { "barrier.reset", MANAGER_BARRIER, BARRIER_RESET },
+    { "barrier.waiting", MANAGER_BARRIER, BARRIER_WAITING },
+    { "queue.put", MANAGER_QUEUE, QUEUE_PUT },
+    { "queue.get", MANAGER_QUEUE, QUEUE_GET },
+    { "queue.done", MANAGER_QUEUE, QUEUE_DONE },
+    { "queue.join", MANAGER_QUEUE, QUEUE_JOIN },
+    { "queue.shutdown", MANAGER_QUEUE, QUEUE_SHUTDOWN },
+    { "queue.count", MANAGER_QUEUE, QUEUE_COUNT },
+    { "queue.capacity", MANAGER_QUEUE, QUEUE_CAPACITY },
 };
 
 static const struct {
@@ -85,8 +154,18 @@ const struct operation *operation_named(const char *name, size_t size)
     return NULL;
 }
 
+/* Of types that are asked in the same words, the one that has them here. */
+static unsigned kin_of(unsigned type)
+{
+    return type == MANAGER_RLOCK               ? MANAGER_LOCK
+           : type == MANAGER_BOUNDED_SEMAPHORE ? MANAGER_SEMAPHORE
+           : type == MANAGER_JOINABLE_QUEUE    ? MANAGER_QUEUE
+                                               : type;
+}
+
 const struct operation *operation_of(unsigned type, unsigned method)
 {
+    type = kin_of(type);
     for (size_t i = 0; i < COUNT(operations); i++)
         if (operations[i].type == type && operations[i].method == method)
             return &operations[i];

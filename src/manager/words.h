@@ -14,7 +14,7 @@ struct operation {
 };
 
 /* Of the line itself: no server's methods. */
-enum { LINE_HELLO = 0xfffe, LINE_CANCEL = 0xffff };
+enum { LINE_HELLO = 0xfffc, LINE_CANCEL, LINE_TOOK, LINE_LOST };
 
 /* NULL: there is none. */
 const struct operation *operation_named(const char *name, size_t size);
