@@ -26,6 +26,7 @@ enum {
     WORKERS = 2,
     PEACE_MS = 10000,   /* from the kill to the end of the creator's map */
     CREATOR_MS = 40000, /* in all */
+    PAUSE_MS = 300,     /* that the creator has for its map while the other stands still */
 };
 
 /* In the region. */
@@ -125,6 +126,21 @@ static void await_blocks(struct point *point)
     }
 }
 
+/* All are there, with what they have of the region. */
+static bool await_workers(struct point *point)
+{
+    long long deadline = point_us() + SETTLE_MS * 1000LL;
+    for (int i = 0; i < WORKERS; i++)
+        while (brood_pool_worker(stage->pool, i) <= 0) {
+            if (point_us() > deadline) {
+                point_fault(point, POINT_STUCK, "worker %d does not come", i);
+                return false;
+            }
+            nanosleep(&(struct timespec){ .tv_nsec = 200000 }, NULL);
+        }
+    return true;
+}
+
 static void create(void *context)
 {
     struct point *point = context;
@@ -136,6 +152,8 @@ static void create(void *context)
     }
     for (int i = 0; i < 2; i++)
         map(point, square, "the first map");
+    if (!await_workers(point))
+        return;
     stage->keeper = brood_pool_keeper(stage->pool);
     stage->blocks = count_blocks(point);
     atomic_store(&stage->ready, 1);
@@ -236,6 +254,14 @@ static bool let_work(void *context)
     return true;
 }
 
+/* As far as it can: a latch that the other one has, who stands still, it does not get. */
+static void let_creator_map(void)
+{
+    long long deadline = point_us() + PAUSE_MS * 1000LL;
+    while (!atomic_load(&stage->mapped) && point_us() < deadline)
+        nanosleep(&(struct timespec){ .tv_nsec = 200000 }, NULL);
+}
+
 static void run_caller(struct point *point)
 {
     step_tracee victim;
@@ -246,7 +272,7 @@ static void run_caller(struct point *point)
     if (point->mode == POINT_PAUSED) {
         signal_all(&stage->released);
         signal_all(&stage->go);
-        until(point, &stage->mapped, 1, "the creator's map does not end while another caller stands still");
+        let_creator_map();
         point_go_on(point, &victim);
         if (!atomic_load(&stage->right))
             point_fault(point, POINT_TORN, "the call of the one that had stood still went wrong");

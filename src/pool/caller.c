@@ -83,6 +83,11 @@ void held_is(struct held *held, uint32_t what)
 
 /* ---- when it is gone ---- */
 
+static bool has_ring(const struct caller *caller, unsigned level, int at)
+{
+    return at < CALLER_RINGS && caller->queues[level].rings[at];
+}
+
 void caller_turn_away(struct brood_pool *pool, struct caller *caller)
 {
     for (struct shelf *shelf = caller->shelves; shelf; shelf = shelf->next)
@@ -92,9 +97,8 @@ void caller_turn_away(struct brood_pool *pool, struct caller *caller)
                 job_refuse(job, -ECANCELED);
         }
     for (unsigned level = 0; level < WORK_LEVELS; level++)
-        for (int i = 0; i < CALLER_RINGS; i++)
-            if (caller->queues[level].rings[i])
-                atomic_store(&caller->queues[level].rings[i]->ended, true);
+        for (int i = 0; has_ring(caller, level, i); i++)
+            atomic_store(&caller->queues[level].rings[i]->ended, true);
     rack_withdraw_caller(pool, caller);
 }
 
@@ -108,8 +112,8 @@ bool caller_is_served(const struct caller *caller, const struct worker *worker, 
             if (shelf->places[i].block == work)
                 return true;
     for (unsigned level = 0; level < WORK_LEVELS; level++)
-        for (int i = 0; i < CALLER_RINGS; i++)
-            if (caller->queues[level].rings[i] && &caller->queues[level].rings[i]->work == work)
+        for (int i = 0; has_ring(caller, level, i); i++)
+            if (&caller->queues[level].rings[i]->work == work)
                 return true;
     return false;
 }
@@ -145,7 +149,7 @@ void caller_clear(struct brood_pool *pool, struct caller *caller)
     clear_shelves(caller);
     for (unsigned level = 0; level < WORK_LEVELS; level++) {
         struct queue *queue = &caller->queues[level];
-        for (int i = 0; i < CALLER_RINGS; i++)
+        for (int i = CALLER_RINGS; i-- > 0;) /* the last first: they stand without a gap */
             if (queue->rings[i])
                 heap_give(queue->rings[i], (void **)&queue->rings[i]);
         queue->count = 0;
