@@ -150,12 +150,16 @@ static int miss_keeper(struct brood_pool *pool, struct owner *owner)
         return -ECANCELED;
     int32_t keeper = atomic_load(&pool->keeper);
     const struct caller *creator = atomic_load(&pool->callers);
-    int64_t nobody = 0, now = clock_now();
+    int64_t now = clock_now(), since = atomic_load(&owner->missed);
     if ((keeper && !thread_is_gone((uint32_t)keeper)) || (atomic_load(&creator->users) & ~CALLER_CLOSED)) {
         atomic_store(&owner->missed, 0);
         return 0;
     }
-    if (atomic_compare_exchange_strong(&owner->missed, &nobody, now) || now - nobody < KEEPER_MISSED)
+    if (since == 0 || atomic_exchange(&owner->missed_keeper, keeper) != keeper) { /* this one, and not one before it */
+        atomic_store(&owner->missed, now);
+        return 0;
+    }
+    if (now - since < KEEPER_MISSED)
         return 0;
     return error_set(EAGAIN, "pool '%s' has lost its keeper, and only process %d can start another, by its next call",
                      pool->name, pool->creator);
