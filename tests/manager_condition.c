@@ -121,26 +121,27 @@ static void notified(void)
     end(scene);
 }
 
-/* One whose time is over while the lock is held by another gets it after that one, and is told the truth. */
 static int wait_briefly(void *arg)
 {
     struct scene *scene = arg;
     take(scene);
-    int result = brood_managed_condition_wait(scene->condition, 30);
-    CHECK(result == 0 || result == -ETIMEDOUT);
-    CHECK_EQ(atomic_load(&scene->stage), 1);
+    atomic_store(&scene->stage, 1);
+    CHECK_RESULT(brood_managed_condition_wait(scene->condition, 30), -ETIMEDOUT);
+    CHECK_EQ(scene->items, 0); /* it is alone in the lock */
     give(scene);
     return 0;
 }
 
+/* One whose time is over while another holds the lock gets it after that one. */
 static void late(void)
 {
     struct scene *scene = new_scene();
     pid_t pid = fork_child(wait_briefly, scene);
-    await_waiting(scene->manager, 1);
-    take(scene);
-    pass_us(60000); /* its time is over by then, or nearly so: both are well */
-    atomic_store(&scene->stage, 1);
+    NEED(wait_word(&scene->stage, 1, TOLD_MS));
+    take(scene); /* it waits */
+    scene->items = 1;
+    pass_us(60000); /* its time is over by then, as a rule */
+    scene->items = 0;
     give(scene);
     CHECK_EQ(wait_child(pid), 0);
     end(scene);
