@@ -1,4 +1,4 @@
-/* managed.c: what a manager's clients wait for, under the knife: locks, conditions, semaphores, queues.
+/* managed.c: what a manager's clients wait for, under the knife.
  *
  * The victim is a client. Killed before its call has told the server that it took what it was given, it has not had
  * that: a lock passes on without word of it, an item is in its queue again. Killed after that, it has had it. So along
@@ -18,6 +18,8 @@ struct ground {
     brood_managed_lock *lock, *other; /* the other: to warm up with */
     brood_managed_condition *condition;
     brood_managed_semaphore *semaphore;
+    brood_managed_event *event;
+    brood_managed_barrier *barrier; /* of two */
     brood_managed_queue *queue;
     int nap_ms;
     long first, second;
@@ -117,6 +119,16 @@ static void act_semaphore_acquire(struct ground *ground)
     brood_managed_semaphore_acquire(ground->semaphore, BROOD_FOREVER);
 }
 
+static void act_event_wait(struct ground *ground)
+{
+    brood_managed_event_wait(ground->event, BROOD_FOREVER);
+}
+
+static void act_barrier_wait(struct ground *ground)
+{
+    brood_managed_barrier_wait(ground->barrier, BROOD_FOREVER);
+}
+
 static void act_get(struct ground *ground)
 {
     brood_any item;
@@ -157,6 +169,19 @@ static void wake_notify(struct scene *scene)
     if (failed < 0 || (failed = brood_managed_condition_notify(scene->ground->condition, BROOD_ALL)) < 0 ||
         (failed = brood_managed_condition_release(scene->ground->condition)) < 0)
         fault(scene, failed, "the founder", "notify");
+}
+
+static void wake_set(struct scene *scene)
+{
+    if (brood_managed_event_set(scene->ground->event) < 0)
+        fault(scene, 0, "the founder", "set");
+}
+
+static void wake_come(struct scene *scene)
+{
+    int told = brood_managed_barrier_wait(scene->ground->barrier, SURVIVOR_MS);
+    if (told != BROOD_CHOSEN)
+        fault(scene, told, "the founder", "complete the round");
 }
 
 static void wake_put(struct scene *scene)
@@ -277,6 +302,29 @@ static void check_semaphore(struct scene *scene)
         fault(scene, 0, "the founder", "give the unit back");
 }
 
+/* Who died there is no matter. */
+static void check_event(struct scene *scene)
+{
+    await_burial(scene);
+    if (brood_managed_event_wait(scene->ground->event, 0) != (scene->woken ? 0 : -ETIMEDOUT))
+        point_fault(scene->point, POINT_TORN, "the event is not as it was: %s", brood_error());
+    if (brood_managed_event_set(scene->ground->event) < 0 || brood_managed_event_wait(scene->ground->event, 0) < 0)
+        fault(scene, 0, "the founder", "set and wait");
+}
+
+/* It is broken, if the victim waited there, and can be mended. */
+static void check_barrier(struct scene *scene)
+{
+    await_burial(scene);
+    int told = brood_managed_barrier_wait(scene->ground->barrier, 0);
+    scene->point->result = told == -EOWNERDEAD;
+    if (told != -EOWNERDEAD && told != -ETIMEDOUT)
+        fault(scene, 0, "the founder", "come alone");
+    if (brood_managed_barrier_reset(scene->ground->barrier) < 0 ||
+        brood_managed_barrier_wait(scene->ground->barrier, 0) != -ETIMEDOUT)
+        fault(scene, 0, "the founder", "mend the barrier");
+}
+
 /* The item is there once, or not. */
 static void check_queue(struct scene *scene)
 {
@@ -305,6 +353,8 @@ static bool prepare(struct scene *scene)
         !(ground->other = brood_manager_lock(ground->manager, NULL)) ||
         !(ground->condition = brood_manager_condition(ground->manager, NULL)) ||
         !(ground->semaphore = brood_manager_bounded_semaphore(ground->manager, NULL, 1)) ||
+        !(ground->event = brood_manager_event(ground->manager, NULL)) ||
+        !(ground->barrier = brood_manager_barrier(ground->manager, NULL, 2)) ||
         !(ground->queue = scene->act->joinable ? brood_manager_joinable_queue(ground->manager, NULL, 2)
                                                : brood_manager_queue(ground->manager, NULL, 2))) {
         point_fault(scene->point, POINT_TORN, "no manager: %s", brood_error());
@@ -371,6 +421,12 @@ const struct operation managed_operations[] = {
     { "managed_semaphore", "acquire of a bounded semaphore's unit", run,
       ACT(.before = before_warm, .act = act_semaphore_acquire, .check = check_semaphore), .modes = AWAKE_ONLY,
       .quick = 60, .last = 1, .switches = 1 },
+    { "managed_event", "wait for an event", run,
+      ACT(.before = before_warm, .act = act_event_wait, .wake = wake_set, .check = check_event),
+      .modes = AWAKE_AND_PAUSED, .quick = 60 },
+    { "managed_barrier", "wait at a barrier", run,
+      ACT(.before = before_warm, .act = act_barrier_wait, .wake = wake_come, .check = check_barrier),
+      .modes = AWAKE_ONLY, .quick = 60, .switches = 2 },
     { "managed_get", "get of an item that is there", run,
       ACT(.before = before_warm, .act = act_get, .check = check_queue, .filled = true), .modes = AWAKE_ONLY,
       .quick = 60, .first = 1, .switches = 1 },
