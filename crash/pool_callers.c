@@ -345,6 +345,6 @@ const struct operation pool_callers_operations[] = {
     { "pool_other_first", "another caller in its first map", run_caller, ACT(other_maps, false),
       .modes = AWAKE_AND_PAUSED, .quick = 40 },
     { "pool_other_keeper", "the keeper at the death of another caller", run_keeper, NULL, .modes = ALL_MODES,
-      .quick = 40 },
+      .quick = 20 },
     { 0 },
 };

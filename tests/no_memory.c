@@ -395,6 +395,31 @@ static void pools(void)
     CHECK_RESULT(brood_heap_check(), 0);
 }
 
+/* The same in another process than the pool's creator, where the first call has more to allocate. */
+static int use_anothers(void *arg)
+{
+    struct ground ground = { .pool = arg };
+    arm(1);
+    CHECK_EQ(later(&ground), -ENOMEM);
+    CHECK_EQ(disarm(), 1);
+    try_all(later, &ground, true);
+    try_all(one_by_one, &ground, true);
+    CHECK_EQ(map(&ground), 0);
+    return 0;
+}
+
+static void pool_of_another(void)
+{
+    brood_pool *pool = CHECK_POINTER(brood_pool_create(2, NULL));
+    brood_process *process = CHECK_POINTER(brood_process_start(use_anothers, pool, 0, NULL));
+    brood_end end;
+    CHECK_RESULT(brood_process_join(process, &end, BROOD_FOREVER), 0);
+    CHECK_EQ(end.how, BROOD_RETURNED);
+    CHECK_RESULT(brood_process_close(process), 0);
+    CHECK_RESULT(brood_pool_destroy(pool), 0);
+    CHECK_RESULT(brood_heap_check(), 0);
+}
+
 static void processes(void)
 {
     struct ground *ground = new_ground();
@@ -410,6 +435,7 @@ int main(int argc, char **argv)
         { .name = "connections", .run = connections, .deadline_s = 60 },
         { .name = "pipes", .run = pipes },
         { .name = "pools", .run = pools, .deadline_s = 60 },
+        { .name = "pool_of_another", .run = pool_of_another, .deadline_s = 60 },
         { .name = "processes", .run = processes, .deadline_s = 60 },
         { .name = NULL },
     };

@@ -514,6 +514,8 @@ static int outlive(void *arg)
     atomic_store(&scene->go, 1);
     CHECK_RESULT(brood_pool_map(scene->pool, stay, &scene, sizeof scene, &out, sizeof out, 1, NULL), -EOWNERDEAD);
     CHECK_HAS(brood_error(), "created it");
+    brood_waitable item = { .kind = BROOD_WAIT_RESULT, .object = later };
+    CHECK_RESULT(brood_wait(&item, 1, BROOD_FOREVER), 1);
     CHECK_RESULT(brood_result_wait(later, BROOD_FOREVER), -EOWNERDEAD);
     CHECK_RESULT(brood_result_destroy(later), 0);
     CHECK_RESULT(brood_pool_apply(scene->pool, square, &value, sizeof value, &value, sizeof value, NULL), -EOWNERDEAD);
@@ -566,6 +568,7 @@ static int miss_keeper(void *arg)
     CHECK(wait_word(&scene->go, 1, SOON_MS));
     CHECK_RESULT(brood_pool_apply(scene->pool, square, &value, sizeof value, &value, sizeof value, NULL), -EAGAIN);
     CHECK_HAS(brood_error(), "keeper");
+    CHECK_RESULT(brood_pool_apply(scene->pool, square, &value, sizeof value, &value, sizeof value, NULL), -EAGAIN);
     atomic_store(&scene->ready, 2);
     CHECK(wait_word(&scene->go, 2, SOON_MS));
     check_map(scene->pool, NULL);
@@ -625,6 +628,63 @@ static void keepers_killed(void)
     CHECK_EQ((long long)blocks_now(), (long long)before);
 }
 
+/* ---- no room for another caller ---- */
+
+static int call_at_last(void *arg)
+{
+    struct scene *scene = arg;
+    int value = 3;
+    CHECK(wait_word(&scene->go, 1, SOON_MS));
+    CHECK_RESULT(brood_pool_apply(scene->pool, square, &value, sizeof value, &value, sizeof value, NULL), -EAGAIN);
+    CHECK_HAS(brood_error(), "table");
+    atomic_store(&scene->ready, 1);
+    CHECK(wait_word(&scene->go, 2, SOON_MS));
+    CHECK_RESULT(brood_pool_apply(scene->pool, square, &value, sizeof value, &value, sizeof value, NULL), -ENOMEM);
+    atomic_store(&scene->ready, 2);
+    CHECK(wait_word(&scene->go, 3, SOON_MS));
+    CHECK_RESULT(brood_pool_apply(scene->pool, square, &value, sizeof value, &value, sizeof value, NULL), 0);
+    CHECK_EQ(value, 9);
+    return 0;
+}
+
+static int sleep_on(void *arg)
+{
+    (void)arg;
+    for (;;)
+        pause();
+    return 0;
+}
+
+/* A hundred places in the family's table; a child that was forked by hand takes one by its first call. */
+static void no_room(void)
+{
+    enum { MOST = 1000 };
+    static brood_process *sleepers[MOST];
+    static void *blocks[1 << 16];
+    int count = 0, taken = 0;
+    NEED(brood_init(&(brood_init_options){ .limit = 1 << 20 }) == 0);
+    struct scene *scene = new_scene(1);
+    check_map(scene->pool, NULL);
+    pid_t child = fork_child(call_at_last, scene);
+    while (count < MOST && (sleepers[count] = brood_process_start(sleep_on, NULL, 0, &methods[0])))
+        count++;
+    CHECK_EQ(errno, EAGAIN);
+    atomic_store(&scene->go, 1);
+    CHECK(wait_word(&scene->ready, 1, SOON_MS));
+    for (int i = 0; i < count; i++)
+        slay(sleepers[i]);
+    for (size_t size = 1 << 16; size >= 16; size /= 2)
+        while (taken < 1 << 16 && (blocks[taken] = brood_alloc(size)))
+            taken++;
+    atomic_store(&scene->go, 2);
+    CHECK(wait_word(&scene->ready, 2, SOON_MS));
+    while (taken > 0)
+        brood_free(blocks[--taken]);
+    atomic_store(&scene->go, 3);
+    CHECK_EQ(wait_child(child), 0);
+    end_scene(scene);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
@@ -639,6 +699,7 @@ int main(int argc, char **argv)
         { .name = "creator_killed", .run = creator_killed },
         { .name = "keeper_killed", .run = keeper_killed },
         { .name = "keepers_killed", .run = keepers_killed, .deadline_s = 60 },
+        { .name = "no_room", .run = no_room, .deadline_s = 60, .no_init = true },
         { .name = NULL },
     };
     return harness_main(argc, argv, cases);

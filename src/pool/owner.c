@@ -118,13 +118,19 @@ void owner_unreserve(struct owner *owner, struct held *held)
 
 /* ---- calls ---- */
 
+/* Whether this is a worker of that pool, not a child that one has started. */
+static bool is_own(const struct brood_pool *pool)
+{
+    return worker_here && worker_here->pool == pool && atomic_load(&worker_here->pid) == thread_self()->process;
+}
+
 int pool_enter(const struct brood_pool *pool, const char *call)
 {
     if (region_enter() < 0)
         return -EINVAL;
     if (!pool)
         return error_null(call, "the pool");
-    if (worker_here && worker_here->pool == pool)
+    if (is_own(pool))
         return error_set(EPERM, "%s: a task may only map and apply on its own pool '%s'", call, pool->name);
     return 0;
 }

@@ -31,9 +31,9 @@ struct owner {
     pthread_mutex_t guard;  /* of all here that is not atomic; the pool's is taken inside */
     brood_process *keeper;
     int fallen;             /* keepers in a row that ended, or were killed, without a wait's end between */
-    _Atomic int64_t missed; /* since when there has been no keeper, seen by others than the creator; 0: there is one */
-    _Atomic int32_t missed_keeper; /* which */
-    struct retired *retired;       /* jobs that have ended, but whose memory a worker may still look at */
+    _Atomic int32_t missed; /* pid of the keeper that others than the creator last found gone, and */
+    _Atomic int64_t missed_since;
+    struct retired *retired; /* jobs that have ended, but whose memory a worker may still look at */
     struct known_function known[FUNCTIONS_KNOWN];
     struct held **places; /* free ones, of the caller's shelves */
     size_t place_count, place_room;

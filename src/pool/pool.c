@@ -74,12 +74,12 @@ static int32_t keeper_on_duty(const struct brood_pool *pool)
 }
 
 /* By a process that is not its parent: no stranger that got its pid is meant, since it was still on duty once the pidfd
- * was there. */
+ * was there, or, where no descriptor is free, just now. */
 static void poke_from_afar(const struct brood_pool *pool)
 {
     int32_t keeper = keeper_on_duty(pool);
     int pidfd = keeper ? child_pidfd(keeper) : -1;
-    if (pidfd >= 0 && keeper_on_duty(pool) == keeper)
+    if (keeper && (pidfd >= 0 || pool_is_kept(pool)) && keeper_on_duty(pool) == keeper)
         child_signal(keeper, pidfd, SIGTERM);
     if (pidfd >= 0)
         close(pidfd);
@@ -150,16 +150,12 @@ static int miss_keeper(struct brood_pool *pool, struct owner *owner)
         return -ECANCELED;
     int32_t keeper = atomic_load(&pool->keeper);
     const struct caller *creator = atomic_load(&pool->callers);
-    int64_t now = clock_now(), since = atomic_load(&owner->missed);
-    if ((keeper && !thread_is_gone((uint32_t)keeper)) || (atomic_load(&creator->users) & ~CALLER_CLOSED)) {
-        atomic_store(&owner->missed, 0);
+    if ((keeper && !thread_is_gone((uint32_t)keeper)) || (atomic_load(&creator->users) & ~CALLER_CLOSED))
         return 0;
-    }
-    if (since == 0 || atomic_exchange(&owner->missed_keeper, keeper) != keeper) { /* this one, and not one before it */
-        atomic_store(&owner->missed, now);
-        return 0;
-    }
-    if (now - since < KEEPER_MISSED)
+    int64_t now = clock_now();
+    if (atomic_exchange(&owner->missed, keeper) != keeper)
+        atomic_store(&owner->missed_since, now);
+    if (now - atomic_load(&owner->missed_since) < KEEPER_MISSED)
         return 0;
     return error_set(EAGAIN, "pool '%s' has lost its keeper, and only process %d can start another, by its next call",
                      pool->name, pool->creator);
