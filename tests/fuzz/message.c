@@ -1,11 +1,12 @@
 /* fuzz/message.c: bytes from outside, as a stranger may send them, through the parser of requests to a manager's server
  * and of its answers (docs/protocol.md).
  *
- * What must hold: nothing is read outside the bytes; a request that is taken has as many arguments as it says, which end
- * where it does; one that is not has a sentence; and whatever is answered can be read again, and is as long as was
+ * What must hold: nothing is read outside the bytes; a request that is taken has as many arguments as it says, which
+ * end where it does; one that is not has a sentence; and whatever is answered can be read again, and is as long as was
  * counted.
  *
- * With libFuzzer (clang) it is fuzz_message. Without, it runs the files that it is given once: a test by every compiler.
+ * With libFuzzer (clang) it is fuzz_message. Without, it runs the files that it is given once: a test by every
+ * compiler.
  */
 #include "manager/message.h"
 
