@@ -22,9 +22,9 @@ if(NOT CMAKE_CXX_COMPILER)
 endif()
 
 # For what needs more of the system than C11 has. Empty, so that a source that says `#define _GNU_SOURCE` too says the
-# same.
+# same. And 32-bit machines ask of files what does not fit a long: inodes, positions.
 add_library(brood_gnu INTERFACE)
-target_compile_definitions(brood_gnu INTERFACE _GNU_SOURCE=)
+target_compile_definitions(brood_gnu INTERFACE _GNU_SOURCE= _FILE_OFFSET_BITS=64)
 
 if(BROOD_SANITIZE)
     add_compile_options(-fsanitize=${BROOD_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)

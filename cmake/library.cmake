@@ -69,8 +69,11 @@ endif()
 # An archive has no list of what is to be seen: the linker would let a program's own clock_now() take the place of
 # brood's. So it holds one object, in which what is hidden is bound and then made local.
 set(packed "${PROJECT_BINARY_DIR}/brood-packed$<CONFIG>.o")
+if(CMAKE_SIZEOF_VOID_P EQUAL 4 AND CMAKE_SYSTEM_PROCESSOR MATCHES "86") # to the linker alone nobody says -m32
+    set(emulation -m elf_i386 --force-group-allocation) # what sources share is then its own, and can be made local
+endif()
 add_custom_command(OUTPUT "${packed}"
-    COMMAND "${CMAKE_LINKER}" -r -o "${packed}" $<TARGET_OBJECTS:brood_objects>
+    COMMAND "${CMAKE_LINKER}" ${emulation} -r -o "${packed}" $<TARGET_OBJECTS:brood_objects>
     COMMAND "${CMAKE_OBJCOPY}" --localize-hidden "${packed}"
     DEPENDS brood_objects $<TARGET_OBJECTS:brood_objects>
     COMMENT "Packing the library's objects as one" COMMAND_EXPAND_LISTS VERBATIM)

@@ -49,8 +49,10 @@ static void see_failures(struct seen_work *work, const struct window *window, co
 static bool see_map(struct seen_work *work, const struct window *window, const void *address)
 {
     struct job job;
-    if (!window_read(window, address, &job, sizeof job) || job.chunk == 0 || job.count > JOB_ITEMS_MOST ||
-        job.chunks > job.count)
+    if (!window_read(window, address, &job, sizeof job) || job.chunk == 0 || job.chunks > job.count)
+        return false;
+    const uint64_t count = job.count;
+    if (count > JOB_ITEMS_MOST)
         return false;
     work->is_map = true;
     work->items = job.count;

@@ -161,7 +161,7 @@ static void bounds(void)
 static void wrong_types(void)
 {
     brood_array *array = CHECK_POINTER(brood_array_create('i', 4, NULL));
-    long longer[4] = { 0 };
+    long long longer[4] = { 0 };
     float reals[4] = { 0 };
     int numbers[4] = { 0 };
     CHECK_RESULT(brood_array_get(array, 0, longer), -EINVAL);

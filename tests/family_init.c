@@ -205,7 +205,10 @@ static void limit_variable(void)
     attempt_init((struct attempt){ .limit_variable = "1048576", .limit = MIB });
     attempt_init((struct attempt){ .limit_variable = "2048K", .limit = 2 * MIB });
     attempt_init((struct attempt){ .limit_variable = "3M", .limit = 3 * MIB });
-    attempt_init((struct attempt){ .limit_variable = "1G", .limit = 1024 * MIB });
+    if (sizeof(size_t) == 8)
+        attempt_init((struct attempt){ .limit_variable = "1G", .limit = 1024 * MIB });
+    else
+        attempt_init((struct attempt){ .limit_variable = "1G", .result = -ENOMEM, .sentence = "at most 536870912" });
     attempt_init((struct attempt){
         .limit_variable = "3M", .options = &(brood_init_options){ .limit = 5 * MIB }, .limit = 5 * MIB });
     static const char *const bad[] = { "x",
@@ -248,22 +251,24 @@ static void log_variable(void)
 
 static void room_too_large(void)
 {
-    attempt_init((struct attempt){ .options = &(brood_init_options){ .limit = (size_t)1 << 47 }, .result = -ENOMEM });
-    attempt_init((struct attempt){ .options = &(brood_init_options){ .limit = (size_t)1 << 62 }, .result = -ENOMEM });
+    attempt_init((struct attempt){ .options = &(brood_init_options){ .limit = HUGE_SIZE(47) }, .result = -ENOMEM });
+    attempt_init((struct attempt){ .options = &(brood_init_options){ .limit = HUGE_SIZE(62) }, .result = -ENOMEM });
 }
 
 static int address_limited(void *arg)
 {
     (void)arg;
-    struct rlimit limit = { 1024 * MIB, 1024 * MIB };
+    const size_t space = (sizeof(size_t) == 8 ? 1024 : 256) * MIB;
+    struct rlimit limit = { space, space };
+    char sentence[64];
     NEED(setrlimit(RLIMIT_AS, &limit) == 0);
-    attempt_init((struct attempt){ .options = &(brood_init_options){ .limit = 2048 * MIB },
-                                   .result = -ENOMEM,
-                                   .sentence = "RLIMIT_AS is 1073741824" });
+    snprintf(sentence, sizeof sentence, "RLIMIT_AS is %zu", space);
+    attempt_init((struct attempt){
+        .options = &(brood_init_options){ .limit = 2 * space }, .result = -ENOMEM, .sentence = sentence });
     NEED(brood_init(NULL) == 0);
     brood_heap_stats stats;
     CHECK_RESULT(brood_heap_stat(&stats), 0);
-    CHECK(stats.limit <= 512 * MIB);
+    CHECK(stats.limit <= space / 2);
     brood_free(CHECK_POINTER(brood_alloc(MIB)));
     return 0;
 }

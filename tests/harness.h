@@ -22,6 +22,9 @@
 #define SYS_futex_waitv 449 /* on every machine; musl 1.2.3 does not name it */
 #endif
 
+/* 2^power, a number of bytes or items that no machine has; where a size_t has 32 bits, 2^30. */
+#define HUGE_SIZE(power) ((size_t)1 << (sizeof(size_t) == 8 ? (power) : 30))
+
 struct test_case {
     const char *name;
     void (*run)(void);
@@ -115,6 +118,13 @@ char process_state(pid_t pid);
 
 /* The next of a sequence of random numbers; any seed but 0. */
 uint32_t random_next(uint32_t *state);
+
+/* What libc asks for memory by: 32-bit processors have a call of their own. */
+#ifdef SYS_mmap2
+#define CALL_MMAP SYS_mmap2
+#else
+#define CALL_MMAP SYS_mmap
+#endif
 
 /* Makes `call` fail with `number` in this process and its children, for good. 0, or -1: filters are not to be had. */
 int refuse_call(long call, int number);

@@ -107,11 +107,11 @@ static void arrays(void)
     brood_free(CHECK_POINTER(brood_alloc_array(8, 0)));
     CHECK_NULL(brood_alloc_array(SIZE_MAX, 2), ENOMEM);
     CHECK_NULL(brood_alloc_array(SIZE_MAX / 2 + 1, 2), ENOMEM);
-    CHECK_NULL(brood_alloc_array((size_t)1 << 32, (size_t)1 << 32), ENOMEM);
+    CHECK_NULL(brood_alloc_array(HUGE_SIZE(32), HUGE_SIZE(32)), ENOMEM);
     CHECK_NULL(brood_alloc_array(1, SIZE_MAX), ENOMEM);
     for (size_t i = 0; i < 40; i++) /* what rounding up could wrap */
         CHECK_NULL(brood_alloc(SIZE_MAX - i * i * i), ENOMEM);
-    for (int i = 40; i < 64; i++)
+    for (int i = sizeof(size_t) == 8 ? 40 : 29; i < (int)sizeof(size_t) * 8; i++)
         CHECK_NULL(brood_alloc((size_t)1 << i), ENOMEM);
     CHECK_RESULT(brood_heap_check(), 0);
 }

@@ -84,7 +84,7 @@ static void wrong_places(void)
     size_t before = blocks_now();
     char *here = NULL;
     static char *there;
-    for (int offset = 1; offset < 8; offset++) {
+    for (size_t offset = 1; offset < sizeof(char *); offset++) {
         CHECK_NULL(brood_alloc_into((char *)places + offset, 8), EINVAL);
         CHECK_ERRNO(brood_free_from((char *)places + offset), EINVAL);
     }

@@ -440,10 +440,10 @@ static void wrong(void)
     CHECK_RESULT(brood_pool_apply(pool, square, &value, sizeof value, &out, BROOD_STRINGS, NULL), -EINVAL);
     CHECK_RESULT(brood_pool_apply(pool, square, &value, sizeof value, &out, sizeof out, &newer), -EINVAL);
     CHECK_RESULT(brood_pool_apply(pool, square, &value, sizeof value, &out, sizeof out, &eager), -EINVAL);
-    CHECK_RESULT(brood_pool_apply(pool, square, &value, (size_t)1 << 50, &out, sizeof out, NULL), -ENOMEM);
+    CHECK_RESULT(brood_pool_apply(pool, square, &value, HUGE_SIZE(50), &out, sizeof out, NULL), -ENOMEM);
     CHECK_NULL(brood_pool_apply_async(NULL, square, &value, sizeof value, &out, sizeof out, NULL), EINVAL);
     CHECK_NULL(brood_pool_apply_async(pool, NULL, &value, sizeof value, &out, sizeof out, NULL), EINVAL);
-    CHECK_NULL(brood_pool_apply_async(pool, square, &value, (size_t)1 << 50, &out, sizeof out, NULL), ENOMEM);
+    CHECK_NULL(brood_pool_apply_async(pool, square, &value, HUGE_SIZE(50), &out, sizeof out, NULL), ENOMEM);
     CHECK_RESULT(brood_result_wait(NULL, 0), -EINVAL);
     CHECK_RESULT(brood_result_end(NULL, &end), -EINVAL);
     CHECK_RESULT(brood_result_destroy(NULL), 0);

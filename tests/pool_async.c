@@ -370,7 +370,7 @@ static void wrong(void)
     CHECK_NULL(brood_pool_map_async(NULL, square, &value, 4, &value, 4, 1, NULL), EINVAL);
     CHECK_NULL(brood_pool_map_async(pool, NULL, &value, 4, &value, 4, 1, NULL), EINVAL);
     CHECK_NULL(brood_pool_map_async(pool, square, NULL, 4, &value, 4, 1, NULL), EINVAL);
-    CHECK_NULL(brood_pool_map_async(pool, square, &value, 4, &value, 4, (size_t)1 << 39, NULL), ENOMEM);
+    CHECK_NULL(brood_pool_map_async(pool, square, &value, 4, &value, 4, HUGE_SIZE(41) / 4, NULL), ENOMEM);
     CHECK_NULL(brood_pool_map_async(pool, square, &value, 4, &value, 4, 1, &(brood_task_options){ .retries = -1 }),
                EINVAL);
     CHECK_EQ(wait_child(fork_child(use_elsewhere, pool)), 0);

@@ -50,6 +50,12 @@ struct refusal {
     bool sanitizers; /* a sanitizer cannot do without the call */
 };
 
+#ifdef SYS_socketcall
+#define BY_PIPES BY_NONE /* by which libc makes pairs of sockets, and all else that is done with them */
+#else
+#define BY_PIPES BY_LAUNCH
+#endif
+
 #ifdef SYS_vfork
 #define CALL_FORK SYS_fork
 #define CALL_VFORK SYS_vfork
@@ -68,9 +74,9 @@ static const struct refusal refusals[] = {
     { "pidfd_full", { SYS_pidfd_open, -1 }, EMFILE, .fails = BY_NONE },
     { "statfs", { SYS_fstatfs, -1 }, ENOSYS, .fails = BY_NONE },
     { "close_range", { SYS_close_range, -1 }, ENOSYS, .fails = BY_NONE },
-    { "memory", { SYS_mmap, SYS_brk, -1 }, ENOMEM, .fails = BY_NONE, .no_image = true, .sanitizers = true },
+    { "memory", { CALL_MMAP, SYS_brk, -1 }, ENOMEM, .fails = BY_NONE, .no_image = true, .sanitizers = true },
     { "advice", { SYS_madvise, -1 }, EINVAL, .fails = BY_NONE, .no_image = true },
-    { "pipes", { SYS_pipe2, SYS_socketpair, -1 }, EMFILE, .fails = BY_LAUNCH },
+    { "pipes", { SYS_pipe2, SYS_socketpair, -1 }, EMFILE, .fails = BY_PIPES },
     { "sleep", { SYS_futex, -1 }, EINTR, .fails = BY_NONE },
 };
 

@@ -233,7 +233,7 @@ static void *volatile taken; /* what the compiler must not see to be of no use *
 
 static bool take_large(void)
 {
-    taken = malloc(1024);
+    taken = malloc(128 * sizeof taken);
     return taken != NULL;
 }
 
@@ -242,7 +242,7 @@ static int use_up_memory(void)
 {
     void **kept = NULL;
     NEED(setrlimit(RLIMIT_DATA, &(struct rlimit){ .rlim_cur = 4096, .rlim_max = RLIM_INFINITY }) == 0);
-    for (void **small; take_large() && (small = malloc(512)) != NULL; kept = small)
+    for (void **small; take_large() && (small = malloc(96 * sizeof *small)) != NULL; kept = small)
         *small = kept;
     while (take_large())
         continue;

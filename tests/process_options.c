@@ -199,7 +199,7 @@ static void environment_no_memory(void)
     make_ready();
     if (method() != BROOD_FORK)
         return; /* a fresh program has its environment from the system; a server is not its starter */
-    if (refuse_call(SYS_mmap, ENOMEM) != 0)
+    if (refuse_call(CALL_MMAP, ENOMEM) != 0)
         harness_skip("no seccomp filters here");
     refused((brood_process_options){ .environment = (char *[]){ "A=b", NULL } }, ENOMEM, "environment");
     make_ready();

@@ -157,7 +157,7 @@ static void wrong_arguments(void)
         CHECK_NULL(brood_process_start(nothing, NULL, 0, &options), EINVAL);
     }
     for (int i = 0; i < 2; i++)
-        CHECK_NULL(brood_process_start(nothing, &here, (size_t)1 << 50, &methods[i]), ENOMEM);
+        CHECK_NULL(brood_process_start(nothing, &here, HUGE_SIZE(50), &methods[i]), ENOMEM);
     CHECK_RESULT(brood_process_join(NULL, NULL, 0), -EINVAL);
     CHECK_RESULT(brood_process_signal(NULL, 0), -EINVAL);
     CHECK_RESULT(brood_process_pid(NULL), -EINVAL);

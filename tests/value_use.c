@@ -79,9 +79,9 @@ static void integers(void)
         CHECK_RESULT(brood_value_add(value, 3.14, &before), 0); \
         CHECK(before == (type)1.5); \
         CHECK_RESULT(brood_value_load(value, &now), 0); \
-        CHECK(now == (type)1.5 + (type)3.14); \
+        CHECK(now == (type)((type)1.5 + (type)3.14)); \
         CHECK_RESULT(brood_value_add(value, -1, NULL), 0); \
-        CHECK(*(type *)brood_value_at(value) == now - 1); \
+        CHECK(*(type *)brood_value_at(value) == (type)(now - 1)); \
         CHECK_RESULT(brood_value_store(value, most), 0); \
         CHECK_RESULT(brood_value_add(value, most, NULL), 0); \
         CHECK_RESULT(brood_value_load(value, &now), 0); \
@@ -200,12 +200,12 @@ static void wrong_types(void)
 {
     brood_value *value = CHECK_POINTER(brood_value_create('i', &(brood_value_options){ .name = "answers" }));
     NEED(value != NULL);
-    long longer = 1;
+    long long longer = 1;
     float real = 1;
     unsigned same = 1;
     struct point point = { 0 };
     CHECK_RESULT(brood_value_load(value, &longer), -EINVAL);
-    CHECK_HAS(brood_error(), "value 'answers' is of type 'i', the datum of type 'l'");
+    CHECK_HAS(brood_error(), "value 'answers' is of type 'i', the datum of type 'q'");
     CHECK_RESULT(brood_value_load(value, &real), -EINVAL);
     CHECK_RESULT(brood_value_load(value, &point), -EINVAL);
     CHECK_HAS(brood_error(), "a struct of 12 bytes");

@@ -36,7 +36,7 @@ extern "C" {
 #endif
 
 typedef struct brood_barrier {
-    uint64_t opaque[8];
+    uint64_t opaque[8] __attribute__((aligned(8)));
 } brood_barrier;
 
 /* Makes `barrier` one of `parties` parties, 1 to 4,096. Its memory must be zeroed, or a barrier's after

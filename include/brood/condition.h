@@ -42,7 +42,7 @@ extern "C" {
 #define BROOD_ALL 0x7fffffff
 
 typedef struct brood_condition {
-    uint64_t opaque[8];
+    uint64_t opaque[8] __attribute__((aligned(8)));
 } brood_condition;
 
 /* Makes `condition` one: needed for a name only. Its memory must be zeroed, or a condition's after

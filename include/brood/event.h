@@ -27,7 +27,7 @@ extern "C" {
 #endif
 
 typedef struct brood_event {
-    uint64_t opaque[8];
+    uint64_t opaque[8] __attribute__((aligned(8)));
 } brood_event;
 
 /* Makes `event` one that is not set: needed for a name only. Its memory must be zeroed, or an event's after

@@ -26,9 +26,9 @@ typedef struct brood_init_options {
     const char *name;  /* of this process, in messages, cut at 31 bytes; NULL: "main" */
     brood_start start; /* what BROOD_DEFAULT means from now on: brood/start.h */
     /* Bytes of the region, rounded up to 64 KiB, at least 1 MiB. 0: the environment's BROOD_LIMIT (bytes, or with K, M
-     * or G behind), else the least of 64 GiB, the machine's memory, the memory cgroup's limit, RLIMIT_FSIZE and half of
-     * RLIMIT_AS (32 MiB under valgrind, whose leak check reads all of it). The region is sparse: a large limit costs
-     * nothing until it is used. */
+     * or G behind), else the least of 64 GiB (256 MiB on 32-bit machines, where 512 MiB are the most), the machine's
+     * memory, the memory cgroup's limit, RLIMIT_FSIZE and half of RLIMIT_AS (32 MiB under valgrind, whose leak check
+     * reads all of it). The region is sparse: a large limit costs nothing until it is used. */
     size_t limit;
     /* Arguments, argv[0] first, ended by NULL, that a spawned child, or the fork server, is started with; NULL: this
      * process' own. */

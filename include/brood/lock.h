@@ -36,7 +36,7 @@ extern "C" {
 #endif
 
 typedef struct brood_lock {
-    uint64_t opaque[8];
+    uint64_t opaque[8] __attribute__((aligned(8)));
 } brood_lock;
 
 typedef struct brood_lock_options {

@@ -33,7 +33,7 @@ extern "C" {
 #endif
 
 typedef struct brood_rwlock {
-    uint64_t opaque[8];
+    uint64_t opaque[8] __attribute__((aligned(8)));
 } brood_rwlock;
 
 /* Makes `rwlock` a free one: needed for a name only. Its memory must be zeroed, or an rwlock's after brood_rwlock_fini.

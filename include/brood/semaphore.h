@@ -33,7 +33,7 @@ extern "C" {
 #endif
 
 typedef struct brood_semaphore {
-    uint64_t opaque[8];
+    uint64_t opaque[8] __attribute__((aligned(8)));
 } brood_semaphore;
 
 typedef struct brood_semaphore_options {

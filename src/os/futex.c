@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <linux/futex.h>
+#include <linux/time_types.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/syscall.h>
@@ -17,14 +18,19 @@
 
 #define NAP 5000000 /* ns, where several words cannot be slept on */
 
-static struct timespec time_at(int64_t deadline)
+/* What futex(2) takes, whatever time_t is: an uptime fits a long. */
+struct moment {
+    long seconds, nanoseconds;
+};
+
+static struct moment moment_of(int64_t deadline)
 {
-    return (struct timespec){ .tv_sec = (time_t)(deadline / 1000000000), .tv_nsec = (long)(deadline % 1000000000) };
+    return (struct moment){ (long)(deadline / 1000000000), (long)(deadline % 1000000000) };
 }
 
 int futex_sleep(_Atomic uint32_t *word, uint32_t expected, int64_t deadline)
 {
-    struct timespec at = time_at(deadline);
+    struct moment at = moment_of(deadline);
     int before = errno;
     long slept = syscall(SYS_futex, word, FUTEX_WAIT_BITSET, expected, deadline == CLOCK_NEVER ? NULL : &at, NULL,
                          FUTEX_BITSET_MATCH_ANY);
@@ -47,7 +53,7 @@ int futex_sleep_any(const struct futex_watch *watch, unsigned count, int64_t dea
 {
     static _Atomic bool refused;
     struct futex_waitv words[FUTEX_WATCH_MOST];
-    struct timespec at = time_at(deadline);
+    struct __kernel_timespec at = { .tv_sec = deadline / 1000000000, .tv_nsec = deadline % 1000000000 };
     if (count > FUTEX_WATCH_MOST || atomic_load_explicit(&refused, memory_order_relaxed))
         return nap_on_first(watch, count, deadline);
     for (unsigned i = 0; i < count; i++)

@@ -17,7 +17,7 @@
 #include <sys/resource.h>
 #include <sys/sysinfo.h>
 
-#define REGION_MOST (UINT64_C(64) << 30)
+#define REGION_MOST (sizeof(size_t) == 8 ? UINT64_C(64) << 30 : UINT64_C(256) << 20)
 #define REGION_UNDER_VALGRIND (UINT64_C(32) << 20)
 #define REGION_UNIT (UINT64_C(64) << 10)
 #define RESERVE_MOST (UINT64_C(16) << 20)
@@ -120,7 +120,7 @@ static bool machine_allows(uint64_t bytes)
 size_t limits_region_default(void)
 {
     struct sysinfo machine;
-    uint64_t least = smaller(REGION_MOST, SIZE_MAX);
+    uint64_t least = REGION_MOST;
     if (sysinfo(&machine) == 0)
         least = smaller(least, (uint64_t)machine.totalram * machine.mem_unit);
     least = smaller(least, cgroup_limit());

@@ -26,12 +26,12 @@ struct robust_word {
             _Atomic uint32_t word;
             _Atomic uint32_t version;
         };
-        _Atomic uint64_t cell;
+        _Alignas(8) _Atomic uint64_t cell;
     };
     _Atomic uint32_t cpu;
     _Atomic uint32_t mark;
     union {
-        _Atomic uint64_t owner;
+        _Alignas(8) _Atomic uint64_t owner;
         _Atomic uint32_t turn;
     };
     void *prev, *next;
@@ -46,12 +46,12 @@ struct robust_word {
             _Atomic uint32_t version;
             _Atomic uint32_t word;
         };
-        _Atomic uint64_t cell;
+        _Alignas(8) _Atomic uint64_t cell;
     };
     _Atomic uint32_t cpu;
     _Atomic uint32_t mark;
     union {
-        _Atomic uint64_t owner;
+        _Alignas(8) _Atomic uint64_t owner;
         _Atomic uint32_t turn;
     };
     void *prev, *next;
@@ -66,14 +66,14 @@ struct robust_word {
             _Atomic uint32_t word;
             _Atomic uint32_t version;
         };
-        _Atomic uint64_t cell;
+        _Alignas(8) _Atomic uint64_t cell;
     };
     _Atomic uint32_t cpu;
     _Atomic uint32_t mark;
     uint32_t room;
     void *next;
     union {
-        _Atomic uint64_t owner;
+        _Alignas(8) _Atomic uint64_t owner;
         _Atomic uint32_t turn;
     };
     uint64_t more_room; /* so that it is as long as elsewhere */
@@ -155,6 +155,15 @@ static inline void robust_delist(struct robust_list_head *head, struct robust_wo
     atomic_signal_fence(memory_order_seq_cst);
 }
 #endif
+
+/* In memory that is to be zeroes again. */
+static inline void robust_forget_list(struct robust_word *word)
+{
+    word->next = NULL;
+#ifndef ROBUST_SINGLE
+    word->prev = NULL;
+#endif
+}
 
 /* The words in the list, the latest first: the one after `held`, with NULL the first; NULL: no more. The program's own
  * robust mutexes are among them, so it is the address that says whether one is what is looked for. */

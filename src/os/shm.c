@@ -29,6 +29,8 @@
 static const uintptr_t shm_lowest = 0x550000000000, shm_highest = 0x555500000000;
 #elif defined(__aarch64__)
 static const uintptr_t shm_lowest = 0x1000000000, shm_highest = 0x5000000000; /* fits 39-bit address spaces */
+#elif defined(__i386__)
+static const uintptr_t shm_lowest = 0x60000000, shm_highest = 0xa0000000; /* above programs and their heaps */
 #else
 #error "os/shm.c: no place for the region is known on this machine"
 #endif
@@ -78,7 +80,7 @@ void *shm_map(int fd, size_t size, void *base, int *failed)
         if (getrandom(&random, sizeof random, GRND_NONBLOCK) != sizeof random)
             random = (uintptr_t)&random ^ (uint64_t)getpid() << 20;
         errno = EEXIST;
-        map = map_at(fd, size, (void *)(shm_lowest + random % places * SHM_ALIGN));
+        map = map_at(fd, size, (void *)(shm_lowest + (uintptr_t)(random % places) * SHM_ALIGN));
     }
     *failed = map ? 0 : -errno;
     if (map) {
@@ -134,6 +136,6 @@ int shm_identify(int fd, struct shm_identity *identity)
 
 bool shm_is(int fd, const struct shm_identity *identity)
 {
-    struct shm_identity found;
+    struct shm_identity found = { 0 };
     return shm_identify(fd, &found) == 0 && found.device == identity->device && found.inode == identity->inode;
 }

@@ -21,7 +21,7 @@ struct image {
 
 static const void *part(const struct image *image, uint64_t at, uint64_t size)
 {
-    bool inside = at <= image->size && size <= image->size - at && at % sizeof(uint64_t) == 0;
+    bool inside = at <= image->size && size <= image->size - at && at % sizeof(ElfW(Addr)) == 0;
     return inside ? image->bytes + at : NULL;
 }
 

@@ -24,7 +24,7 @@
 
 #define JOB_OWNER_SHIFT 48 /* in a chunk's word: below it is the item */
 #define JOB_CHUNK_DONE UINT64_C(0xffff)
-#define JOB_ITEMS_MOST (UINT64_C(1) << 40)
+#define JOB_ITEMS_MOST (UINT64_C(1) << (sizeof(size_t) == 8 ? 40 : 28)) /* whose tables have a size */
 
 struct worker;
 

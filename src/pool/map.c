@@ -68,7 +68,8 @@ int map_check(const struct map *map, const char *call, brood_task *task)
         return error_set(EINVAL, "%s: out is there, but results have no size", call);
     if (!map->in_size && map->in && !region_contains(map->in))
         return error_set(EINVAL, "%s: in_size is 0 and in %p is not in the region", call, map->in);
-    if (map->count > JOB_ITEMS_MOST)
+    const uint64_t count = map->count;
+    if (count > JOB_ITEMS_MOST)
         return error_set(EINVAL, "%s: %zu items are more than %llu", call, map->count,
                          (unsigned long long)JOB_ITEMS_MOST);
     size_t bytes, in_size = task_varies(map->in_size) ? sizeof(brood_block) : map->in_size;
@@ -209,7 +210,8 @@ static int make_job(struct map *map, const char *call, brood_task *task)
 
 int64_t task_most(const brood_task_options *options)
 {
-    return options->max_memory < INT64_MAX / 2 ? (int64_t)options->max_memory : INT64_MAX / 2;
+    uint64_t most = options->max_memory;
+    return most < INT64_MAX / 2 ? (int64_t)most : INT64_MAX / 2;
 }
 
 void task_watch(struct brood_pool *pool, struct watch *watch)

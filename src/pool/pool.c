@@ -285,7 +285,8 @@ static int take_options(struct brood_pool *pool, const brood_pool_options *optio
     pool->pinned = options->pinned;
     pool->max_deaths = options->max_deaths;
     pool->max_deaths_ms = options->max_deaths_ms;
-    pool->max_memory = options->max_memory < INT64_MAX ? (int64_t)options->max_memory : INT64_MAX;
+    uint64_t memory = options->max_memory;
+    pool->max_memory = memory < INT64_MAX ? (int64_t)memory : INT64_MAX;
     int failed = name_hook(pool_owner(pool), options->begin, &pool->begin);
     if (failed == 0)
         failed = name_hook(pool_owner(pool), options->finish, &pool->finish);

@@ -9,7 +9,7 @@
 
 static void *no_memory(size_t size)
 {
-    error_set(ENOMEM, "no memory for %zu bytes in the region of %zu", size, region->size);
+    error_set(ENOMEM, "no memory for %zu bytes in the region of %zu", size, (size_t)region->size);
     return NULL;
 }
 

@@ -15,8 +15,9 @@
 #include <stdint.h>
 
 #define REGION_LEAST ((size_t)1 << 20)
-#define REGION_MOST ((size_t)1 << 42) /* more than there is address space for */
-#define REGION_WAITERS 4096           /* bytes */
+/* More than there is address space for; on a 32-bit machine half of where it may lie (os/shm.c). */
+#define REGION_MOST ((size_t)1 << (sizeof(size_t) == 8 ? 42 : 29))
+#define REGION_WAITERS 4096 /* bytes */
 #define REGION_GRAIN ((size_t)1 << 16)
 
 struct heap;

@@ -21,12 +21,13 @@
 struct box_lock {
     struct robust_word latch;
     char *name;
-    uint64_t changing;
+    _Alignas(8) uint64_t changing;
     uint32_t open;
     uint32_t depth;
 };
 
 _Static_assert(sizeof(struct box_lock) == NOUN_SIZE, "a noun");
+_Static_assert(offsetof(struct box_lock, changing) == offsetof(struct noun, own), "a noun");
 
 /* All but the lock and what is behind it is written by create, before anyone else sees it, and constant: so it has a
  * cache line of its own. `mark` is the kind's until destroy. After the elements, of the block: the shadow, if it is

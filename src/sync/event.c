@@ -24,7 +24,7 @@
 struct event {
     struct robust_word at;
     char *name;
-    uint64_t room[2];
+    _Alignas(8) uint64_t room[2];
 };
 
 _Static_assert(sizeof(struct event) == sizeof(brood_event) && sizeof(brood_event) == NOUN_SIZE, "64 bytes");

@@ -18,12 +18,13 @@
 struct lock {
     struct robust_word latch;
     char *name;
-    uint32_t recursive;
+    _Alignas(8) uint32_t recursive;
     _Atomic uint32_t depth;
     _Atomic int64_t since;
 };
 
 _Static_assert(sizeof(struct lock) == sizeof(brood_lock) && sizeof(brood_lock) == NOUN_SIZE, "64 bytes");
+_Static_assert(offsetof(struct lock, recursive) == offsetof(struct noun, own), "a noun");
 
 const struct noun_kind lock_kind = { "lock", "a", 0x6b636f6cu /* "lock" */, true, 0 };
 

@@ -123,7 +123,7 @@ void noun_end(void *memory)
     if (noun->name)
         heap_give(noun->name, (void **)&noun->name);
     noun->own[0] = noun->own[1] = 0;
-    noun->word.next = noun->word.prev = NULL;
+    robust_forget_list(&noun->word);
     atomic_store(&noun->word.cell, 0);
     atomic_store(&noun->word.cpu, 0);
     atomic_store(&noun->word.owner, 0);

@@ -24,7 +24,7 @@
 struct noun {
     struct robust_word word;
     char *name;
-    uint64_t own[2];
+    _Alignas(8) uint64_t own[2];
 };
 
 _Static_assert(sizeof(struct noun) == NOUN_SIZE, "64 bytes");

@@ -39,12 +39,13 @@
 struct rwlock {
     struct robust_word writer;
     char *name;
-    struct seats *seats;
+    _Alignas(8) struct seats *seats;
     _Atomic uint32_t writing;
-    uint32_t room;
+    uint32_t room[sizeof(void *) == 8 ? 1 : 2];
 };
 
 _Static_assert(sizeof(struct rwlock) == sizeof(brood_rwlock) && sizeof(brood_rwlock) == NOUN_SIZE, "64 bytes");
+_Static_assert(offsetof(struct rwlock, seats) == offsetof(struct noun, own), "a noun");
 
 const struct noun_kind rwlock_kind = { "rwlock", "an", 0x6c777264u /* "drwl" */, true, 0 };
 

@@ -27,7 +27,10 @@ struct seats {
  * in here has left there is used. NULL: no memory; without a sentence. */
 static inline struct seats *seats_make(struct seats **place, uint32_t count)
 {
-    size_t size = sizeof(struct seats) + count * sizeof(struct seat);
+    size_t size;
+    if (__builtin_mul_overflow(count, sizeof(struct seat), &size) ||
+        __builtin_add_overflow(size, sizeof(struct seats), &size))
+        return NULL;
     if (!*place && !heap_take_into((void **)place, size < SEATS_LEAST ? SEATS_LEAST : size))
         return NULL;
     atomic_store(&(*place)->count, count);

@@ -33,7 +33,7 @@
 struct semaphore {
     struct robust_word word;
     char *name;
-    uint32_t most;
+    _Alignas(8) uint32_t most;
     _Atomic uint32_t cpu;
     union {
         struct seats *seats;
@@ -42,7 +42,7 @@ struct semaphore {
 };
 
 _Static_assert(sizeof(struct semaphore) == sizeof(brood_semaphore) && sizeof(brood_semaphore) == NOUN_SIZE, "64 bytes");
-_Static_assert(offsetof(struct semaphore, name) == offsetof(struct noun, name), "a noun");
+_Static_assert(offsetof(struct semaphore, most) == offsetof(struct noun, own), "a noun");
 
 const struct noun_kind semaphore_kind = { "semaphore", "a", 0x616d6573u /* "sema" */, false, 0 };
 

@@ -26,7 +26,7 @@ struct crowd {
             _Atomic uint32_t number; /* what is waited for */
             _Atomic uint32_t tally;  /* the noun's */
         };
-        _Atomic uint64_t state; /* both at once */
+        _Alignas(8) _Atomic uint64_t state; /* both at once */
     };
     _Atomic uint32_t gate; /* 0 */
     _Atomic uint32_t rung; /* never ahead of the number */

@@ -32,7 +32,7 @@ struct level {
             _Atomic uint32_t word;
             _Atomic uint32_t units;
         };
-        _Atomic uint64_t cell;
+        _Alignas(8) _Atomic uint64_t cell;
     };
 };
 
