@@ -105,12 +105,12 @@ BROOD_API brood_pool *brood_pool_create(int workers, const brood_pool_options *o
  * itself, which must be NULL or in the region. Sizes may also be BROOD_BLOCKS and BROOD_STRINGS: items, or results, of
  * varying size.
  * 0: all returned 0.  > 0: how many failed; brood_error() has the sentence of the first (by index), `ends` all.
- * EINVAL: pool or task is NULL; a size without its array, or an array without its size; more than 2^40 items (2^28
- * on 32-bit machines); bad options.  ENOMEM: sizes that overflow, or no room in the region for the copies.  ENOENT: the workers cannot load the
- * library the task is in, or not that build of it.  EAGAIN: the keeper, or a worker, died and could not be replaced;
- * the pool is usable again when the shortage is over; or this is another process' first call, and the family's table is
- * full.  EPIPE: the pool is closed.  ENOTRECOVERABLE: it is broken, and the sentence says by what.  EOWNERDEAD: the
- * process that created it is gone.
+ * EINVAL: pool or task is NULL; a size without its array, or an array without its size; more than 2^40 items (2^28 on
+ * 32-bit machines); bad options.  ENOMEM: sizes that overflow, or no room in the region for the copies.  ENOENT: the
+ * workers cannot load the library the task is in, or not that build of it.  EAGAIN: the keeper, or a worker, died and
+ * could not be replaced; the pool is usable again when the shortage is over; or this is another process' first call,
+ * and the family's table is full.  EPIPE: the pool is closed.  ENOTRECOVERABLE: it is broken, and the sentence says by
+ * what.  EOWNERDEAD: the process that created it is gone.
  * With ENOENT, EAGAIN, ENOTRECOVERABLE and EOWNERDEAD `ends` tells what has ended, and the results of that are there;
  * BROOD_RUNNING: not known to have ended, though it may have been begun. They come only when every item that a worker
  * is in has ended, since its task uses the arrays: a task that never ends holds up the refusal too. */
