@@ -592,6 +592,26 @@ static void keeper_killed(void)
     end_scene(scene);
 }
 
+static int wait_first(void *arg)
+{
+    struct scene *scene = arg;
+    brood_waitable item = { .kind = BROOD_WAIT_POOL, .object = scene->pool };
+    brood_watch *watch = CHECK_POINTER(brood_watch_create());
+    CHECK_RESULT(brood_wait(&item, 1, 0), -ETIMEDOUT);
+    CHECK_RESULT(brood_watch_add(watch, &item), 0);
+    CHECK_RESULT(brood_watch_destroy(watch), 0);
+    return 0;
+}
+
+/* A process' first call may be to wait for the pool. */
+static void waited_for_first(void)
+{
+    struct scene *scene = new_scene(1);
+    for (int method = 0; method < 2; method++)
+        join(start(wait_first, scene, method));
+    end_scene(scene);
+}
+
 static int map_with_retries(void *arg)
 {
     struct scene *scene = arg;
@@ -689,6 +709,7 @@ int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
         { .name = "any_call", .run = any_call },
+        { .name = "waited_for_first", .run = waited_for_first },
         { .name = "at_once", .run = at_once, .deadline_s = 60 },
         { .name = "not_theirs", .run = not_theirs },
         { .name = "closed", .run = closed },

@@ -22,7 +22,7 @@
  * is ended as by brood_result_cancel, and the keeper gives back what it had in the region, but for what it may have
  * been handed just then. If the creator is gone the pool is: others' calls fail with EOWNERDEAD, also those that wait.
  * If the keeper is killed only the creator can start another: others wait for its next call, half a second long; then
- * it is EAGAIN.
+ * it is EAGAIN. A caller that makes another program of itself (exec) counts as one until that has ended.
  *
  * A task may create a pool of its own; and it may call brood_pool_map and brood_pool_apply of the very pool that runs
  * it, to any depth: its worker then runs their items itself, one after another, so nothing has to wait for a worker.
@@ -157,7 +157,8 @@ BROOD_API int brood_pool_join(brood_pool *pool, int timeout_ms);
 
 /* Ends the workers and the keeper and frees the pool; returns when they are gone. Tasks of results that have not ended
  * are ended as brood_pool_terminate does; such results may still be looked at, and are to be destroyed. NULL is fine.
- * EBUSY: a thread is in a call that waits; or another process is, or has results of it that it has not destroyed.
+ * EBUSY: a thread is in a call that waits; or another process is, or has results of it that it has not destroyed: the
+ * pool stays, but may be closed by now. Others must not be about to call it, or to wait for it, just then.
  * EPERM: another process' pool. */
 BROOD_API int brood_pool_destroy(brood_pool *pool);
 

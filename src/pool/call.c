@@ -222,8 +222,11 @@ void call_take(const struct placed *placed, void *out, size_t out_size, brood_en
     if (end->how != BROOD_RETURNED || !out)
         return;
     if (call->replies) {
-        *(brood_block *)out = call->reply;
+        /* Killed between the two it is lost, and not two's. */
+        const brood_block reply = call->reply;
         call->reply.data = NULL;
+        atomic_signal_fence(memory_order_seq_cst);
+        *(brood_block *)out = reply;
     } else if (call->out_zeroed) {
         memcpy(out, call->out, out_size);
     }

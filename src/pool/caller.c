@@ -26,7 +26,10 @@ struct caller *caller_enlist(struct brood_pool *pool, const char *call)
 {
     slot_id self = table_self("process");
     if (self == 0) {
-        error_set(errno, "%s: the family's table is full", call);
+        error_set(errno,
+                  errno == EAGAIN ? "%s: the family's table is full"
+                                  : "%s: no memory for a place in the family's table",
+                  call);
         return NULL;
     }
     pool_lock(pool);

@@ -30,8 +30,8 @@ struct job *job_create(struct brood_pool *pool, struct held *held, size_t count,
     if (!job)
         return NULL;
     job->held = held;
-    held_is(held, HELD_JOB);
     job->work = (struct work){ .kind = WORK_MAP, .pool = pool };
+    held_is(held, HELD_JOB);
     if (!take_table(&job->words, chunks * sizeof *job->words) || !take_table(&job->fates, count) ||
         (want_ends &&
          (!take_table(&job->pids, count * sizeof *job->pids) || !take_table(&job->codes, count * sizeof *job->codes) ||

@@ -32,6 +32,7 @@
 #define KEEPER_TRIES 10          /* in a row, with no worker alive, until callers are told */
 #define KEEPER_UNSERVED 30       /* for each of the pool's workers: so many that died before an item */
 #define KEEPER_GRACE 1000000000  /* ns for the workers to leave by themselves when the pool is closed */
+#define KEEPER_ROUSE 500000000   /* ns between two rousings of idle workers */
 #define KEEPER_WATCH 5000000     /* ns between looks at what is limited */
 #define KEEPER_SETTLE 2000000000 /* ns for a dead keeper's workers to be gone: the kernel has killed them already */
 
@@ -52,6 +53,7 @@ struct keeper {
     int failures;  /* starts that failed in a row */
     int unserved;  /* workers in a row that died before they had begun an item */
     int64_t retry; /* when to try again */
+    int64_t rouse; /* when to wake idle workers, if there are other callers than the creator */
 };
 
 /* A process that has a caller's record. */
@@ -412,6 +414,10 @@ static void look_after_callers(struct keeper *keeper)
     struct brood_pool *pool = keeper->pool;
     uint32_t i = 0;
     keeper->settling = false;
+    if (atomic_load(&atomic_load(&pool->callers)->next) && clock_now() >= keeper->rouse) {
+        bell_rouse(&pool->work); /* one of them may stand still as it rings */
+        keeper->rouse = clock_now() + KEEPER_ROUSE;
+    }
     for (struct caller *caller = atomic_load(&pool->callers); caller; caller = atomic_load(&caller->next), i++) {
         slot_id slot = atomic_load(&caller->slot);
         bool followed = i < keeper->followed_count || follow_more(keeper);
@@ -534,6 +540,7 @@ int keeper_main(void *arg)
     for (uint32_t i = 0; i < keeper.count; i++)
         settle_orphan(pool_worker(pool, i));
     atomic_store(&pool->lookout, 0);
+    look_after_callers(&keeper); /* before workers begin what dead ones had asked for */
     pool_offer(pool);
     while (!atomic_load(&pool->closing) && !creator_is_gone(&keeper)) {
         start_missing(&keeper);

@@ -421,9 +421,16 @@ static void hand_over(const struct map *map, size_t i)
     struct job *job = map->job;
     if (!job->out_copy)
         return;
-    memcpy((char *)map->out + i * job->out_size, (char *)job->out_copy + i * job->out_size, job->out_size);
-    if (job->replies)
-        ((brood_block *)job->out_copy)[i] = (brood_block){ 0 }; /* it is the user's from here on */
+    char *out = (char *)map->out + i * job->out_size, *copy = (char *)job->out_copy + i * job->out_size;
+    if (!job->replies) {
+        memcpy(out, copy, job->out_size);
+        return;
+    }
+    /* Killed between the two it is lost, and not two's. */
+    const brood_block reply = *(brood_block *)(void *)copy;
+    *(brood_block *)(void *)copy = (brood_block){ 0 };
+    atomic_signal_fence(memory_order_seq_cst);
+    *(brood_block *)(void *)out = reply;
 }
 
 /* Of a map that was refused: what has been done all the same. How many items have not. */

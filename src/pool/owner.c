@@ -50,7 +50,8 @@ static struct owner *find_unused(const struct brood_pool *pool)
     owner->places = NULL;
     owner->place_count = owner->place_room = 0;
     owner->abandoned = NULL;
-    atomic_store(&owner->missed, 0);
+    owner->missed = 0;
+    owner->missed_since = 0;
     memset(owner->known, 0, sizeof owner->known);
     return owner;
 }
@@ -138,7 +139,7 @@ int pool_enter(const struct brood_pool *pool, const char *call)
 int pool_enter_creator(const struct brood_pool *pool, const char *call)
 {
     int failed = pool_enter(pool, call);
-    if (failed == 0 && pool->creator != thread_self()->process)
+    if (failed == 0 && !pool_is_own(pool))
         return error_set(EPERM, "%s: pool '%s' belongs to process %d", call, pool->name, pool->creator);
     return failed;
 }
@@ -152,10 +153,8 @@ int pool_stay(struct brood_pool *pool, const char *call)
     bool first = !owner;
     if (first && !(owner = join(pool, call)))
         return -errno;
-    if (first) {
-        pool_can_be_watched();
+    if (first)
         pool_poke(pool); /* the keeper is to watch this process from now on */
-    }
     atomic_fetch_add(&owner->caller->users, 1);
     return 0;
 }

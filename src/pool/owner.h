@@ -30,9 +30,9 @@ struct owner {
     struct caller *caller;  /* this process' record in the pool */
     pthread_mutex_t guard;  /* of all here that is not atomic; the pool's is taken inside */
     brood_process *keeper;
-    int fallen;             /* keepers in a row that ended, or were killed, without a wait's end between */
-    _Atomic int32_t missed; /* pid of the keeper that others than the creator last found gone, and */
-    _Atomic int64_t missed_since;
+    int fallen;     /* keepers in a row that ended, or were killed, without a wait's end between */
+    int32_t missed; /* pid of the keeper that others than the creator last found gone, and */
+    int64_t missed_since;
     struct retired *retired; /* jobs that have ended, but whose memory a worker may still look at */
     struct known_function known[FUNCTIONS_KNOWN];
     struct held **places; /* free ones, of the caller's shelves */
@@ -49,15 +49,22 @@ struct owner {
 /* The same where another process created the pool. NULL: it has not called it yet. */
 struct owner *owner_of_other(const struct brood_pool *pool);
 
+/* Whether this process created it: another may have got its process id. */
+static inline bool pool_is_own(const struct brood_pool *pool)
+{
+    return pool->creator == thread_self()->process &&
+           (!pool->creator_slot || pool->creator_slot == atomic_load_explicit(&wiped->slot, memory_order_relaxed));
+}
+
 /* This process' private side of the pool. */
 static inline struct owner *pool_owner(const struct brood_pool *pool)
 {
-    return pool->creator == thread_self()->process ? pool->owner : owner_of_other(pool);
+    return pool_is_own(pool) ? pool->owner : owner_of_other(pool);
 }
 
 static inline bool owner_is_creator(const struct owner *owner)
 {
-    return owner == owner->pool->owner && owner->pool->creator == thread_self()->process;
+    return owner == owner->pool->owner && pool_is_own(owner->pool);
 }
 
 static inline bool owner_is_closed(struct owner *owner)

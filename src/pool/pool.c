@@ -153,9 +153,14 @@ static int miss_keeper(struct brood_pool *pool, struct owner *owner)
     if ((keeper && !thread_is_gone((uint32_t)keeper)) || (atomic_load(&creator->users) & ~CALLER_CLOSED))
         return 0;
     int64_t now = clock_now();
-    if (atomic_exchange(&owner->missed, keeper) != keeper)
-        atomic_store(&owner->missed_since, now);
-    if (now - atomic_load(&owner->missed_since) < KEEPER_MISSED)
+    pthread_mutex_lock(&owner->guard);
+    if (owner->missed != keeper || !owner->missed_since) {
+        owner->missed = keeper;
+        owner->missed_since = now;
+    }
+    int64_t since = owner->missed_since;
+    pthread_mutex_unlock(&owner->guard);
+    if (now - since < KEEPER_MISSED)
         return 0;
     return error_set(EAGAIN, "pool '%s' has lost its keeper, and only process %d can start another, by its next call",
                      pool->name, pool->creator);
@@ -329,9 +334,12 @@ static struct brood_pool *lay_out(uint32_t count)
     struct caller *caller = has_places ? caller_enlist(pool, "brood_pool_create") : NULL;
     struct owner *owner = caller ? calloc(1, sizeof *owner) : NULL;
     if (!owner) {
+        int failed = has_places && !caller ? errno : 0; /* it has its sentence */
         if (pool)
             discard(pool);
-        error_set(ENOMEM, "no memory for a pool of %u workers", count);
+        if (!failed)
+            error_set(ENOMEM, "no memory for a pool of %u workers", count);
+        errno = failed ? failed : ENOMEM;
         return NULL;
     }
     owner_begin(owner, pool, caller);
@@ -482,16 +490,27 @@ static bool is_over(struct owner *owner)
     return results_are_over(owner) && rack_is_over(owner->pool, owner->caller);
 }
 
-static bool has_news(void *owner)
+/* seat: where it waits; 0: it does not sleep. */
+struct joining {
+    struct owner *owner;
+    unsigned seat;
+};
+
+/* Others whose calls had begun before the pool was closed may put work into the rack still: it is asked too. */
+static bool has_news(void *context)
 {
-    return results_have_news(owner, 0) || is_over(owner);
+    const struct joining *joining = context;
+    if (joining->seat)
+        rack_ask(joining->owner->pool, joining->owner->caller, joining->seat);
+    return results_have_news(joining->owner, 0) || is_over(joining->owner);
 }
 
 static void ask_all(void *context, unsigned seat)
 {
-    struct owner *owner = context;
-    results_ask(owner, seat);
-    rack_ask(owner->pool, owner->caller, seat);
+    struct joining *joining = context;
+    joining->seat = seat;
+    results_ask(joining->owner, seat);
+    rack_ask(joining->owner->pool, joining->owner->caller, seat);
 }
 
 int brood_pool_join(brood_pool *pool, int timeout_ms)
@@ -504,13 +523,16 @@ int brood_pool_join(brood_pool *pool, int timeout_ms)
     struct owner *owner = pool->owner;
     if (!close_pool(pool, true))
         return error_set(EBUSY, "pool '%s' is in use by another thread", pool->name);
+    struct joining joining = { owner, 0 };
     const struct await await = {
-        .pool = pool, .over = has_news, .ask = ask_all, .context = owner, .deadline = deadline
+        .pool = pool, .over = has_news, .ask = ask_all, .context = &joining, .deadline = deadline
     };
     if ((failed = pool_use(pool, call, false)) < 0)
         return failed;
-    while (!is_over(owner) && (failed = pool_await(&await)) == 0)
+    while (!is_over(owner) && (failed = pool_await(&await)) == 0) {
+        joining.seat = 0;
         results_tell(pool, true, false);
+    }
     results_tell(pool, true, false);
     if (failed == -ETIMEDOUT) {
         failed = error_set(ETIMEDOUT, "pool '%s': not all that was asked for has ended", pool->name);

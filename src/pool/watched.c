@@ -68,7 +68,8 @@ static int announce_pool(const void *object, const char *call, struct waitable_n
     return is;
 }
 
-void pool_can_be_watched(void)
+/* At load: a process may wait for another's pool before it makes a call on it. */
+__attribute__((constructor)) void pool_can_be_watched(void)
 {
     waitable_announce_by(BROOD_WAIT_RESULT, announce_result);
     waitable_announce_by(BROOD_WAIT_POOL, announce_pool);

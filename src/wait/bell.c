@@ -51,3 +51,8 @@ void bell_ring(struct thread *self, struct bell *bell)
     ring(bell);
     thread_expects(self, NULL);
 }
+
+void bell_rouse(struct bell *bell)
+{
+    futex_wake(&bell->word, FUTEX_EVERYONE);
+}

@@ -34,4 +34,8 @@ static inline void bell_lift(struct thread *self, struct bell *bell)
 
 void bell_ring(struct thread *self, struct bell *bell);
 
+/* Whoever sleeps looks again, whatever the word says: from time to time, for ringers that may have been stopped (not
+ * killed) in the middle of a ring. */
+void bell_rouse(struct bell *bell);
+
 #endif
