@@ -56,6 +56,7 @@ for method in fork spawn forkserver; do
     expect shared_list '[0, 1, 2, 3, 4]' $method
     expect namespace '11 child' $method
     expect managed_queue "$jobs" $method
+    expect remote_manager 3 $method
     expect_counter $method
     expect pool '[1, 4, 9, 16, 25]' $method
     expect queue '[1, 4, 9, 16]' $method

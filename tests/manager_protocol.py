@@ -278,6 +278,12 @@ def many_ahead(server):
     assert line.ask([7, "list.items", number]) == [7, 0, list(range(5000))]
 
 
+def until_one_waits(line):
+    end = time.monotonic() + CASE_S
+    while line.ask([3, "stat"])[2]["waiting"] != 1:
+        assert time.monotonic() < end
+
+
 def waiting(server):
     one, other = Raw(server), Raw(server)
     lock = one.ask([1, "lock", "l"])[2]
@@ -291,7 +297,7 @@ def waiting(server):
     assert answer[:2] == [3, "ETIMEDOUT"] and answer[2]
     other.send(cbor2.dumps([4, "lock.acquire", there, True]))
     other.send(cbor2.dumps([5, "stat"]))  # waits behind it
-    assert one.ask([3, "stat"])[2]["waiting"] == 1
+    until_one_waits(one)
     assert one.ask([4, "lock.release", lock])[1] == 0
     assert other.receive() == [4, 0, None] and other.receive()[0] == 5
     one.send(cbor2.dumps([5, "lock.acquire", lock, True]))
@@ -328,8 +334,7 @@ def gone_while_waiting(server):
     numbers = [line.ask([1, "lock", "l"])[2] for line in (one, other, third)]
     assert one.ask([2, "lock.acquire", numbers[0], True])[1] == 0
     other.send(cbor2.dumps([2, "lock.acquire", numbers[1], True]))
-    while one.ask([3, "stat"])[2]["waiting"] != 1:
-        pass
+    until_one_waits(one)
     third.send(cbor2.dumps([2, "lock.acquire", numbers[2], True]))
     other.socket.close()
     assert one.ask([4, "lock.release", numbers[0]])[1] == 0
