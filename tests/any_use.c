@@ -147,12 +147,76 @@ static void hostile_bytes(void)
     }
 }
 
+static void is_text(brood_any value, const char *expected)
+{
+    char text[200];
+    CHECK_RESULT(brood_any_print(&value, text, sizeof text), (int)strlen(expected));
+    CHECK_STR(text, expected);
+}
+
+static void as_text(void)
+{
+    is_text(brood_any_nil(), "null");
+    is_text(brood_any_bool(true), "true");
+    is_text(brood_any_bool(false), "false");
+    is_text(brood_any_int(INT64_MIN), "-9223372036854775808");
+    is_text(brood_any_uint(UINT64_MAX), "18446744073709551615");
+    is_text(brood_any_double(0.1), "0.1");
+    is_text(brood_any_double(-3), "-3.0");
+    is_text(brood_any_double(1e300), "1e+300");
+    is_text(brood_any_double(1.0 / 3), "0.33333333333333331");
+    is_text(brood_any_double((double)INFINITY), "Infinity");
+    is_text(brood_any_double(-(double)INFINITY), "-Infinity");
+    is_text(brood_any_double((double)NAN), "NaN");
+    is_text(brood_any_string("say \"\\\n\t\x01\x7f"), "\"say \\\"\\\\\\n\\t\\u0001\\u007f\"");
+    is_text(brood_any_string("gr\xc3\xbc\xfc\xdf"), "\"gr\xc3\xbc??\"");
+    is_text((brood_any){ .kind = BROOD_STRING, .size = 3, .string = "a\0b" }, "\"a\\u0000b\"");
+    is_text(brood_any_bytes("\0\xff", 2), "h'00ff'");
+    brood_any items[] = { brood_any_int(1), brood_any_string("x"), brood_any_list(NULL, 0), brood_any_map(NULL, 0) };
+    is_text(brood_any_list(items, 4), "[1, \"x\", [], {}]");
+    is_text(brood_any_map(items, 2), "{1: \"x\", []: {}}");
+}
+
+/* However little room there is, the text ends, and no character is cut. */
+static void cut_text(void)
+{
+    const brood_any items[] = { brood_any_string("gr\xc3\xbc"), brood_any_int(12345) };
+    const brood_any list = brood_any_list(items, 2);
+    char text[16];
+    CHECK_RESULT(brood_any_print(&list, NULL, 0), 15);
+    CHECK_RESULT(brood_any_print(&list, text, 16), 15);
+    CHECK_STR(text, "[\"gr\xc3\xbc\", 12345]");
+    CHECK_RESULT(brood_any_print(&list, text, 15), 15);
+    CHECK_STR(text, "[\"gr\xc3\xbc\", 12345");
+    CHECK_RESULT(brood_any_print(&list, text, 6), 15);
+    CHECK_STR(text, "[\"gr");
+    CHECK_RESULT(brood_any_print(&list, text, 1), 15);
+    CHECK_STR(text, "");
+    brood_any nested[67], no_kind = { .kind = (brood_kind)77 };
+    char deep[200];
+    nested[0] = brood_any_nil();
+    for (int i = 1; i < 67; i++)
+        nested[i] = brood_any_list(&nested[i - 1], 1);
+    CHECK_RESULT(brood_any_print(&nested[66], deep, sizeof deep), 131);
+    CHECK_HAS(deep, "[[...]]");
+    const brood_any with_it = brood_any_list(&no_kind, 1);
+    CHECK_RESULT(brood_any_print(&with_it, text, sizeof text), -EINVAL);
+    CHECK_HAS(brood_error(), "no kind");
+    CHECK_RESULT(brood_any_print(NULL, text, sizeof text), -EINVAL);
+    CHECK_RESULT(brood_any_print(&list, NULL, 1), -EINVAL);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
-        { "round_trip", round_trip, 0, true },         { "equality", equality, 0, true },
-        { "refused_values", refused_values, 0, true }, { "refused_bytes", refused_bytes, 0, true },
-        { "hostile_bytes", hostile_bytes, 0, true },   { NULL, NULL, 0, false },
+        { "round_trip", round_trip, 0, true },
+        { "equality", equality, 0, true },
+        { "refused_values", refused_values, 0, true },
+        { "refused_bytes", refused_bytes, 0, true },
+        { "hostile_bytes", hostile_bytes, 0, true },
+        { "as_text", as_text, 0, true },
+        { "cut_text", cut_text, 0, true },
+        { NULL, NULL, 0, false },
     };
     return harness_main(argc, argv, cases);
 }

@@ -101,6 +101,13 @@ BROOD_API int brood_any_encode(const brood_any *value, void *bytes, size_t room,
  * EMSGSIZE: deeper than they may lie.  ENOMEM. */
 BROOD_API int brood_any_decode(const void *bytes, size_t size, brood_any *value);
 
+/* Writes it as text, for messages and for looking at it: JSON, and what that has not as RFC 8949 notes it: h'00ff' for
+ * bytes, NaN, Infinity, keys that are no strings. Doubles have a point or an exponent, and read back as they are; bytes
+ * of a string that are no UTF-8 are '?'; what lies deeper than it may is "...".
+ * How many bytes the text is, without the 0 behind it, INT_MAX if there are more; `text`, of `room` bytes (NULL with
+ * 0), has as much of it as fits, whole characters only, and the 0.  EINVAL: also, something in it is of no kind. */
+BROOD_API int brood_any_print(const brood_any *value, char *text, size_t room);
+
 /* Gives back what it has, and makes it nil. NULL is fine. */
 BROOD_API void brood_any_clear(brood_any *value);
 

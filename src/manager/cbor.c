@@ -147,8 +147,7 @@ static int read_simple(struct item *item, unsigned info, uint64_t argument)
     return 0;
 }
 
-/* As RFC 3629 has it: no surrogates, nothing longer than need be, nothing above U+10FFFF. */
-static bool is_utf8(const uint8_t *at, size_t size)
+bool bytes_are_utf8(const uint8_t *at, size_t size)
 {
     const uint8_t *end = at + size;
     while (at < end) {
@@ -180,7 +179,7 @@ static int read_text(struct cursor *cursor, struct item *item, unsigned major, u
     item->bytes = cursor->at;
     item->size = (size_t)size;
     cursor->at += size;
-    return major == MAJOR_STRING && !is_utf8(item->bytes, item->size) ? -EILSEQ : 0;
+    return major == MAJOR_STRING && !bytes_are_utf8(item->bytes, item->size) ? -EILSEQ : 0;
 }
 
 static int read_inside(struct cursor *cursor, struct item *item, int depth)

@@ -56,6 +56,9 @@ struct cursor item_inside(const struct item *item);
  * since: no count that its bytes do not bear out. */
 void item_next(struct cursor *cursor, struct item *item);
 
+/* As RFC 3629 has it: no surrogates, nothing longer than need be, nothing above U+10FFFF. */
+bool bytes_are_utf8(const uint8_t *at, size_t size);
+
 static inline struct item item_int(int64_t value)
 {
     return (struct item){ .kind = BROOD_INT, .integer = value };
