@@ -20,6 +20,7 @@
 #include <brood/array.h>
 #include <brood/async.h>
 #include <brood/barrier.h>
+#include <brood/batch.h>
 #include <brood/block.h>
 #include <brood/condition.h>
 #include <brood/connection.h>

@@ -201,7 +201,32 @@ def try_all(shop, opens, steps, *made_of):
     fails(errno.EINVAL, shop.call, kind + "." + steps[0][0], number, *steps[0][1:-2])
 
 
-tried = {"hello", "cancel", "took", "lost", "stat", "forget", "copy", "close"}
+def batches(server):
+    shop = Manager(server.address)
+    prices, lock = shop.call("dict", None)[1], shop.call("lock", None)[1]
+    deep = ["deep"]
+    for _ in range(63):
+        deep = [deep]
+    wrong = [["dict.get", prices], ["dict.get", "x", 1], ["dict.get", 2**40, 1], ["list.length", prices], ["stat"],
+             ["stat", prices], ["lock.acquire", lock, False], ["close", prices], ["dict.get"], 5, [], [prices],
+             ["sesame", prices], ["dict.set", prices, [1], 2]]
+    answers = shop.call("batch", ["dict.set", prices, "apple", 3], *wrong, ["dict.get", prices, "apple"],
+                        ["dict.swap", prices, "deep", deep], ["dict.get", prices, "deep"])[1]
+    assert answers[0] == [0, None] and answers[-3:] == [[0, 3], [1, None], [0, deep]]
+    assert [answer[0] for answer in answers[1:-3]] == [
+        "EINVAL", "EINVAL", "EINVAL", "EINVAL", "EBADMSG", "ENOTSUP", "ENOTSUP", "ENOTSUP", "EBADMSG", "EBADMSG",
+        "EBADMSG", "EBADMSG", "ENOTSUP", "EINVAL"], answers
+    assert all(isinstance(answer[1], str) for answer in answers[1:-3])
+    assert shop.call("batch") == (0, [])
+    fails(errno.EMSGSIZE, shop.call, "dict.set", prices, 1, [deep])
+    fails(errno.EMSGSIZE, shop.call, "batch", ["dict.clear", prices], ["dict.set", prices, 1, [deep]])
+    assert shop.call("dict.length", prices) == (0, 2)
+    fails(errno.EINVAL, shop.call, "batch", *([0] * 65536))
+    shop.line.close()
+    server.until("1", "0")
+
+
+tried = {"batch", "hello", "cancel", "took", "lost", "stat", "forget", "copy", "close"}
 
 
 def every_operation(server):
@@ -439,7 +464,7 @@ def noise(server):
         line.socket.close()
 
 
-CASES = (every_operation, sessions, keys, waiting, not_taken, gone_while_waiting, many_ahead, said_and_done,
+CASES = (every_operation, batches, sessions, keys, waiting, not_taken, gone_while_waiting, many_ahead, said_and_done,
          bad_requests, bad_greetings, bad_frames, slow_readers, noise)
 for case in CASES:
     server = Server()

@@ -17,6 +17,8 @@
  * as that is copied, and one that waits holds nobody up. Within a family a plain brood_lock or brood_value is faster
  * still; what a manager adds is structure, dynamic values, names, and that they are safe.
  *
+ * Many calls at once cost far less in a batch: brood/batch.h.
+ *
  * A handle of an object is a pointer into the region, good in every process of the family. It belongs to the process
  * that asked for it, and is no good when that has ended. Anybody may close it, before the manager is destroyed. An
  * object lives as long as it has a handle or a name.
@@ -119,7 +121,7 @@ typedef struct brood_manager_stats {
     size_t handles; /* of objects, of all processes */
     size_t memory;  /* bytes that the objects' contents take, roughly as malloc(3) counts */
     size_t clients; /* channels that threads have, those of the dead that the server has not seen yet included */
-    uint64_t calls; /* done so far, this one included */
+    uint64_t calls; /* done so far, this one included; those in batches, too, each of which is one besides */
     size_t waiting; /* of the clients: for a lock, an event and the like */
     void *reserved[5];
 } brood_manager_stats;

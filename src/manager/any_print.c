@@ -1,4 +1,4 @@
-/* manager/any_print.c: a value as text: CBOR's diagnostic notation (RFC 8949, section 8), which is JSON where it can. */
+/* manager/any_print.c: a value as text: the diagnostic notation of CBOR (RFC 8949, section 8), JSON where that can. */
 #include "error/error.h"
 #include "manager/cbor.h"
 

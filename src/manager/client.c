@@ -7,6 +7,7 @@
 #include "region/region.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 int manager_enter(const struct brood_manager *manager, const char *call)
@@ -96,6 +97,18 @@ static int fill(struct brood_manager *manager, const char *call, struct channel 
     return room == channel->request.bytes ? 0 : write_request(call, request, args, room, (size_t)size) < 0 ? -errno : 0;
 }
 
+static int fill_encoded(struct brood_manager *manager, const char *call, struct channel *channel,
+                        const struct request *request, const struct bytes *args)
+{
+    uint8_t *room = parcel_room(&channel->request, sizeof *request + args->size);
+    if (!room)
+        return error_set(ENOMEM, "%s: no memory in the region for %zu bytes to manager '%s'", call, args->size,
+                         manager->name);
+    memcpy(room, request, sizeof *request);
+    memcpy(room + sizeof *request, args->at, args->size);
+    return 0;
+}
+
 /* The reply's value, if there is one and somebody wants it: `result`, or why it cannot be read. */
 static int read_value(const struct channel *channel, int result, brood_any *value)
 {
@@ -118,6 +131,28 @@ int manager_ask(struct brood_manager *manager, const char *call, const struct re
     int result = fill(manager, call, channel, request, args);
     if (result == 0)
         result = read_value(channel, manager_call(manager, call, channel), value);
+    manager_end(channel);
+    return result;
+}
+
+int manager_ask_encoded(struct brood_manager *manager, const char *call, const struct request *request,
+                        const struct bytes *args, struct bytes *reply)
+{
+    *reply = (struct bytes){ .at = NULL };
+    if (manager->remote)
+        return remote_ask_encoded(manager, call, request, args, reply);
+    struct channel *channel = channel_find(manager, &manager->board, call);
+    if (!channel)
+        return -errno;
+    int result = fill_encoded(manager, call, channel, request, args);
+    if (result == 0 && (result = manager_call(manager, call, channel)) >= 0) {
+        const void *content = parcel_content(&channel->reply, &reply->size);
+        reply->at = content ? malloc(reply->size) : NULL;
+        if (reply->at)
+            memcpy(reply->at, content, reply->size);
+        else
+            result = error_set(ENOMEM, "%s: no memory for an answer of %zu bytes", call, reply->size);
+    }
     manager_end(channel);
     return result;
 }

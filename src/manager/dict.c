@@ -8,8 +8,7 @@ struct brood_dict {
     struct proxy proxy;
 };
 
-static const struct proxy_type type = { "dictionary", "a", "handle of a dictionary", UINT64_C(0x7463696401),
-                                        MANAGER_DICT };
+static const struct proxy_type type = { "dictionary", "a", "handle of a dictionary", DICT_MARK, MANAGER_DICT };
 
 static struct proxy *proxy_of(brood_dict *dict)
 {

@@ -1,4 +1,5 @@
 /* manager/host.c: the server's process: what it does first, and what it does when it is asked. */
+#include "manager/bundle.h"
 #include "manager/caller.h"
 #include "manager/gateway.h"
 #include "manager/hoard.h"
@@ -61,6 +62,8 @@ static int answer(void *context, struct client *client, const void *content, siz
     struct cursor arguments = { (const uint8_t *)content + sizeof request, (const uint8_t *)content + size };
     if (request.object == 0 && request.method == MANAGER_LISTEN)
         return listen_here(host->manager, client, &arguments, reply);
+    if (request.object == 0 && request.method == MANAGER_BATCH)
+        return bundle_call(host->objects, client, &arguments, request.count, reply, &host->calls);
     return objects_call(host->objects, client, &request, &arguments, reply);
 }
 

@@ -8,7 +8,7 @@ struct brood_list {
     struct proxy proxy;
 };
 
-static const struct proxy_type type = { "list", "a", "handle of a list", UINT64_C(0x7473696c01), MANAGER_LIST };
+static const struct proxy_type type = { "list", "a", "handle of a list", LIST_MARK, MANAGER_LIST };
 
 static struct proxy *proxy_of(brood_list *list)
 {

@@ -8,7 +8,7 @@ struct brood_managed_array {
     struct proxy proxy;
 };
 
-static const struct proxy_type type = { "array", "an", "handle of an array", UINT64_C(0x7272616d01), MANAGER_ARRAY };
+static const struct proxy_type type = { "array", "an", "handle of an array", ARRAY_MARK, MANAGER_ARRAY };
 
 static struct proxy *proxy_of(brood_managed_array *array)
 {

@@ -8,7 +8,7 @@ struct brood_managed_value {
     struct proxy proxy;
 };
 
-static const struct proxy_type type = { "value", "a", "handle of a value", UINT64_C(0x6c61766d01), MANAGER_VALUE };
+static const struct proxy_type type = { "value", "a", "handle of a value", VALUE_MARK, MANAGER_VALUE };
 
 static struct proxy *proxy_of(brood_managed_value *value)
 {

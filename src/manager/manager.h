@@ -66,7 +66,14 @@ enum manager_method {
     MANAGER_ARRAY,             /* (name or nil, a list) */
     MANAGER_QUEUE,             /* (name or nil, how many there may be in it; 0: any number) */
     MANAGER_JOINABLE_QUEUE,    /* what is got from it is lent */
+    MANAGER_BATCH,             /* calls, a list each: manager/bundle.h */
     MANAGER_LISTEN,            /* (address, options: manager/listen.c): the address; of its own family only */
+};
+
+/* Bytes that are somebody's. */
+struct bytes {
+    uint8_t *at;
+    size_t size;
 };
 
 /* The server's process: its target, with the manager as its argument. */
@@ -88,8 +95,12 @@ void manager_end(struct channel *channel);
 int manager_ask(struct brood_manager *manager, const char *call, const struct request *request,
                 const brood_any *const *args, brood_any *value);
 
-/* The same, of a call that the server may answer later, for `timeout_ms` milliseconds, and which says that what it got
- * has arrived. */
+/* The same, of a call whose arguments are encoded already, and whose value stays so: *reply is the caller's to free. */
+int manager_ask_encoded(struct brood_manager *manager, const char *call, const struct request *request,
+                        const struct bytes *args, struct bytes *reply);
+
+/* The same as manager_ask, of a call that the server may answer later, for `timeout_ms` milliseconds, and which says
+ * that what it got has arrived. */
 int manager_wait(struct brood_manager *manager, const char *call, const struct request *request,
                  const brood_any *const *args, int timeout_ms, brood_any *value);
 

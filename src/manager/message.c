@@ -1,12 +1,17 @@
 /* manager/message.c */
 #include "manager/message.h"
 
+#include "manager/manager.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
 #define NAME_SAID 40 /* bytes of an operation in a sentence */
+
+/* Lists around a value: of a message; and of a call in it; of an answer, of the answers in it, and of one. */
+enum { REQUEST_AROUND = 1, BATCH_AROUND = 2, ANSWER_AROUND = 3 };
 
 static int refuse(int failed, char why[MESSAGE_WHY], const char *sentence)
 {
@@ -19,11 +24,11 @@ static bool is_integer(const struct item *item)
     return item->kind == BROOD_INT || item->kind == BROOD_UINT;
 }
 
-/* How deep a value in it may lie, and the list around all of them. */
-static int read_whole(const void *bytes, size_t size, struct item *whole)
+/* How deep a value in it may lie, and the lists around it. */
+static int read_whole(const void *bytes, size_t size, struct item *whole, int around)
 {
     struct cursor cursor = { bytes, (const uint8_t *)bytes + size };
-    int failed = item_read(&cursor, whole, CBOR_DEPTH_MOST + 1);
+    int failed = item_read(&cursor, whole, CBOR_DEPTH_MOST + around);
     return failed == 0 && cursor.at != cursor.end ? -EBADMSG : failed;
 }
 
@@ -55,7 +60,10 @@ int message_read(const void *bytes, size_t size, struct message *message, char w
 {
     struct item whole, name, object;
     *message = (struct message){ .number = { .kind = BROOD_NIL } };
-    int failed = read_whole(bytes, size, &whole);
+    int failed = read_whole(bytes, size, &whole, REQUEST_AROUND);
+    bool deep = failed == -EMSGSIZE;
+    if (deep)
+        failed = read_whole(bytes, size, &whole, BATCH_AROUND);
     message->number = number_of(&whole);
     if (failed == -EMSGSIZE)
         return refuse(failed, why, "lists and maps lie too deep");
@@ -73,6 +81,8 @@ int message_read(const void *bytes, size_t size, struct message *message, char w
     failed = find_operation(message, &name, why);
     if (failed < 0)
         return failed;
+    if (deep && (message->operation->type || message->operation->method != MANAGER_BATCH))
+        return refuse(-EMSGSIZE, why, "lists and maps lie too deep");
     uint64_t count = whole.natural - 2;
     if (message->operation->type) {
         item_next(&inside, &object);
@@ -103,11 +113,9 @@ static void write_sentence(struct out *out, const void *content, size_t size)
             *at = *at < 0x80 ? *at : '?';
 }
 
-void message_answer(struct out *out, const struct item *number, int result, const void *content, size_t size)
+void message_result(struct out *out, int result, const void *content, size_t size)
 {
-    const struct item head = { .kind = BROOD_LIST, .natural = 3 }, nil = { .kind = BROOD_NIL };
-    item_write(out, &head);
-    item_write(out, number);
+    const struct item nil = { .kind = BROOD_NIL };
     if (result < 0) {
         const char *name = code_name(result), *text = size ? content : strerror(-result);
         const struct item code = { .kind = BROOD_STRING, .bytes = (const uint8_t *)name, .size = strlen(name) };
@@ -126,21 +134,39 @@ void message_answer(struct out *out, const struct item *number, int result, cons
     out->size += size;
 }
 
-int message_answered(const void *bytes, size_t size, struct item *number, int *result, struct cursor *value)
+void message_answer(struct out *out, const struct item *number, int result, const void *content, size_t size)
 {
-    struct item whole, code, content;
-    if (read_whole(bytes, size, &whole) < 0 || whole.kind != BROOD_LIST || whole.natural != 3)
+    const struct item head = { .kind = BROOD_LIST, .natural = 3 };
+    item_write(out, &head);
+    item_write(out, number);
+    message_result(out, result, content, size);
+}
+
+int message_resulted(struct cursor *inside, int *result, struct cursor *value)
+{
+    struct item code, content;
+    item_next(inside, &code);
+    *value = *inside;
+    if (item_read(inside, &content, CBOR_DEPTH_MOST + ANSWER_AROUND) < 0)
         return -EBADMSG;
-    struct cursor inside = item_inside(&whole);
-    item_next(&inside, number);
-    item_next(&inside, &code);
-    *value = inside;
-    item_next(&inside, &content);
+    value->end = inside->at;
     if (code.kind == BROOD_STRING && content.kind == BROOD_STRING)
         *result = -code_named((const char *)code.bytes, code.size);
     else if (code.kind == BROOD_INT && code.integer >= 0 && code.integer <= INT_MAX)
         *result = (int)code.integer;
     else
+        return -EBADMSG;
+    return 0;
+}
+
+int message_answered(const void *bytes, size_t size, struct item *number, int *result, struct cursor *value)
+{
+    struct item whole;
+    if (read_whole(bytes, size, &whole, ANSWER_AROUND) < 0 || whole.kind != BROOD_LIST || whole.natural != 3)
+        return -EBADMSG;
+    struct cursor inside = item_inside(&whole);
+    item_next(&inside, number);
+    if (message_resulted(&inside, result, value) < 0)
         return -EBADMSG;
     return number->kind == BROOD_NIL || is_integer(number) ? 0 : -EBADMSG;
 }

@@ -30,6 +30,10 @@ int message_read(const void *bytes, size_t size, struct message *message, char w
  * result below 0 a sentence (0: there is none), of which what is no UTF-8 is replaced. */
 void message_answer(struct out *out, const struct item *number, int result, const void *content, size_t size);
 
+/* The latter part of it: the result and the value. And back: 0, or -EBADMSG. */
+void message_result(struct out *out, int result, const void *content, size_t size);
+int message_resulted(struct cursor *inside, int *result, struct cursor *value);
+
 /* Reads an answer: the same, and where its value lies, encoded. 0, or -EBADMSG. A result below 0 is a -errno, and the
  * value a string. */
 int message_answered(const void *bytes, size_t size, struct item *number, int *result, struct cursor *value);

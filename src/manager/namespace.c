@@ -10,8 +10,7 @@ struct brood_namespace {
     struct proxy proxy;
 };
 
-static const struct proxy_type type = { "namespace", "a", "handle of a namespace", UINT64_C(0x656d616e01),
-                                        MANAGER_NAMESPACE };
+static const struct proxy_type type = { "namespace", "a", "handle of a namespace", NAMESPACE_MARK, MANAGER_NAMESPACE };
 
 static struct proxy *proxy_of(brood_namespace *names)
 {

@@ -15,6 +15,14 @@ struct proxy {
     int32_t process;
 };
 
+/* The marks of those that a batch may call (manager/batch.c). */
+#define DICT_MARK UINT64_C(0x7463696401)
+#define LIST_MARK UINT64_C(0x7473696c01)
+#define SET_MARK UINT64_C(0x74657301)
+#define NAMESPACE_MARK UINT64_C(0x656d616e01)
+#define VALUE_MARK UINT64_C(0x6c61766d01)
+#define ARRAY_MARK UINT64_C(0x7272616d01)
+
 /* A type: what it is called, with its article, and its mark; which of the manager's methods opens and copies one. */
 struct proxy_type {
     const char *name, *article, *label;

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #define REQUEST_ROOM 2048 /* bytes of a request that need no memory of their own */
+#define HEAD_ROOM 64      /* bytes before the arguments */
 
 /* ---- one request ---- */
 
@@ -23,14 +24,11 @@ static void write_text(struct out *out, const char *text)
     item_write(out, &item);
 }
 
-/* As a message; what does not fit is only counted. 0, or -errno with a sentence. The process that a handle is closed
- * for is the server's to say. */
-static int write_request(struct out *out, const char *call, int64_t number, const struct request *request,
-                         const brood_any *const *args)
+/* What is said before the arguments. The process that a handle is closed for is the server's to say. 0, or -ENOTSUP
+ * with a sentence. */
+static int write_head(struct out *out, const char *call, int64_t number, const struct request *request, unsigned count)
 {
     const struct operation *operation = operation_of(request->type, request->method);
-    bool closes = request->object == 0 && request->method == MANAGER_CLOSE;
-    unsigned count = request->count - closes;
     if (!operation)
         return error_set(ENOTSUP, "%s: that cannot be asked of another family's manager", call);
     const struct item head = { .kind = BROOD_LIST, .natural = 2 + (request->object != 0) + (uint64_t)count };
@@ -40,8 +38,18 @@ static int write_request(struct out *out, const char *call, int64_t number, cons
     write_text(out, operation->name);
     if (request->object)
         item_write(out, &object);
-    for (unsigned i = 0; i < count; i++) {
-        int failed = args[i] ? any_write(out, args[i], CBOR_DEPTH_MOST) : -EFAULT;
+    return 0;
+}
+
+/* As a message; what does not fit is only counted. 0, or -errno with a sentence. */
+static int write_request(struct out *out, const char *call, int64_t number, const struct request *request,
+                         const brood_any *const *args)
+{
+    bool closes = request->object == 0 && request->method == MANAGER_CLOSE;
+    unsigned count = request->count - closes;
+    int failed = write_head(out, call, number, request, count);
+    for (unsigned i = 0; i < count && failed == 0; i++) {
+        failed = args[i] ? any_write(out, args[i], CBOR_DEPTH_MOST) : -EFAULT;
         if (failed == -EFAULT)
             return error_null(call, "a value");
         if (failed == -EMSGSIZE)
@@ -49,7 +57,7 @@ static int write_request(struct out *out, const char *call, int64_t number, cons
         if (failed < 0)
             return error_set(EINVAL, "%s: something in a value is of no kind, or a list or map is a key", call);
     }
-    return 0;
+    return failed;
 }
 
 static int say_lost(const struct brood_manager *manager, const char *call, const struct link *link)
@@ -79,6 +87,14 @@ static int take_answer(const char *call, const struct link_answer *answer, brood
     return failed;
 }
 
+static int check_size(const struct link *link, const struct brood_manager *manager, const char *call, size_t size)
+{
+    if (link->remote->most && size > link->remote->most)
+        return error_set(EMSGSIZE, "%s: a request of %zu bytes, and manager '%s' takes %zu", call, size, manager->name,
+                         link->remote->most);
+    return 0;
+}
+
 static int ask_over(struct link *link, const struct brood_manager *manager, const char *call,
                     const struct request *request, const brood_any *const *args, int timeout_ms, brood_any *value)
 {
@@ -89,9 +105,9 @@ static int ask_over(struct link *link, const struct brood_manager *manager, cons
     int failed = write_request(&out, call, ++link->number, request, args);
     if (failed < 0)
         return failed;
-    if (link->remote->most && out.size > link->remote->most)
-        return error_set(EMSGSIZE, "%s: a request of %zu bytes, and manager '%s' takes %zu", call, out.size,
-                         manager->name, link->remote->most);
+    failed = check_size(link, manager, call, out.size);
+    if (failed < 0)
+        return failed;
     if (out.size > out.room) {
         size_t size = out.size;
         large = malloc(size);
@@ -160,6 +176,51 @@ int remote_ask(struct brood_manager *manager, const char *call, const struct req
 {
     struct link *link = own_link(manager, call);
     return link ? ask_over(link, manager, call, request, args, BROOD_FOREVER, value) : -errno;
+}
+
+/* Keeps the answer's value. */
+static int keep_answer(const char *call, const struct link_answer *answer, struct bytes *reply)
+{
+    if (answer->result < 0)
+        return take_answer(call, answer, NULL);
+    reply->size = (size_t)(answer->value.end - answer->value.at);
+    reply->at = malloc(reply->size);
+    if (!reply->at)
+        return error_set(ENOMEM, "%s: no memory for an answer of %zu bytes", call, reply->size);
+    memcpy(reply->at, answer->value.at, reply->size);
+    return answer->result;
+}
+
+int remote_ask_encoded(struct brood_manager *manager, const char *call, const struct request *request,
+                       const struct bytes *args, struct bytes *reply)
+{
+    struct link *link = own_link(manager, call);
+    if (!link)
+        return -errno;
+    if (link->failed)
+        return say_lost(manager, call, link);
+    uint8_t head[HEAD_ROOM];
+    struct out out = { .bytes = head, .room = sizeof head };
+    int failed = write_head(&out, call, ++link->number, request, request->count);
+    if (failed == 0)
+        failed = check_size(link, manager, call, out.size + args->size);
+    if (failed < 0)
+        return failed;
+    uint8_t *bytes = malloc(out.size + args->size);
+    if (!bytes)
+        return error_set(ENOMEM, "%s: no memory for a request of %zu bytes", call, out.size + args->size);
+    memcpy(bytes, head, out.size);
+    memcpy(bytes + out.size, args->at, args->size);
+    struct link_answer answer;
+    failed = link_exchange(link, bytes, out.size + args->size, BROOD_FOREVER, &answer);
+    free(bytes);
+    if (link->failed)
+        return say_lost(manager, call, link);
+    if (failed < 0)
+        return failed;
+    failed = keep_answer(call, &answer, reply);
+    brood_free(answer.block.data);
+    return failed;
 }
 
 /* With a timeout of 0 the server waits for nobody. */

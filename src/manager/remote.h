@@ -33,9 +33,11 @@ struct remote {
     brood_any session; /* its secret */
 };
 
-/* As manager_ask and manager_wait. */
+/* As manager_ask, manager_ask_encoded and manager_wait. */
 int remote_ask(struct brood_manager *manager, const char *call, const struct request *request,
                const brood_any *const *args, brood_any *value);
+int remote_ask_encoded(struct brood_manager *manager, const char *call, const struct request *request,
+                       const struct bytes *args, struct bytes *reply);
 int remote_wait(struct brood_manager *manager, const char *call, const struct request *request,
                 const brood_any *const *args, int timeout_ms, brood_any *value);
 

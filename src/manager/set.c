@@ -8,7 +8,7 @@ struct brood_set {
     struct proxy proxy;
 };
 
-static const struct proxy_type type = { "set", "a", "handle of a set", UINT64_C(0x74657301), MANAGER_SET };
+static const struct proxy_type type = { "set", "a", "handle of a set", SET_MARK, MANAGER_SET };
 
 static struct proxy *proxy_of(brood_set *set)
 {

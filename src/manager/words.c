@@ -13,6 +13,7 @@
 #include "manager/units.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 
 static const struct operation operations[] = {
@@ -39,6 +40,7 @@ static const struct operation operations[] = {
     { "forget", 0, MANAGER_FORGET },
     { "copy", 0, MANAGER_COPY },
     { "close", 0, MANAGER_CLOSE },
+    { "batch", 0, MANAGER_BATCH },
     { "dict.set", MANAGER_DICT, DICT_SET },
     { "dict.get", MANAGER_DICT, DICT_GET },
     { "dict.delete", MANAGER_DICT, DICT_DELETE },
@@ -145,13 +147,58 @@ static const struct {
 };
 
 #define COUNT(table) (sizeof(table) / sizeof *(table))
+#define SLOTS 512
+
+_Static_assert(COUNT(operations) < SLOTS / 2, "most names are found at once");
+
+/* Of the operations, by their names: filled at the first use, then constant. */
+static struct {
+    const struct operation *operation;
+    size_t size;
+} slots[SLOTS];
+static pthread_once_t slots_once = PTHREAD_ONCE_INIT;
+
+static unsigned slot_of(const char *name, size_t size)
+{
+    uint32_t hash = (uint32_t)size;
+    for (size_t i = 0; i < size; i++)
+        hash = (hash ^ (uint8_t)name[i]) * UINT32_C(16777619);
+    return (hash ^ hash >> 16) % SLOTS;
+}
+
+static void fill_slots(void)
+{
+    for (size_t i = 0; i < COUNT(operations); i++) {
+        unsigned slot = slot_of(operations[i].name, strlen(operations[i].name));
+        while (slots[slot].operation)
+            slot = (slot + 1) % SLOTS;
+        slots[slot].operation = &operations[i];
+        slots[slot].size = strlen(operations[i].name);
+    }
+}
 
 const struct operation *operation_named(const char *name, size_t size)
 {
-    for (size_t i = 0; i < COUNT(operations); i++)
-        if (strlen(operations[i].name) == size && memcmp(operations[i].name, name, size) == 0)
-            return &operations[i];
+    pthread_once(&slots_once, fill_slots);
+    for (unsigned slot = slot_of(name, size); slots[slot].operation; slot = (slot + 1) % SLOTS)
+        if (slots[slot].size == size && memcmp(slots[slot].operation->name, name, size) == 0)
+            return slots[slot].operation;
     return NULL;
+}
+
+bool operation_is_plain(const struct operation *operation)
+{
+    switch (operation->type) {
+    case MANAGER_DICT:
+    case MANAGER_LIST:
+    case MANAGER_NAMESPACE:
+    case MANAGER_SET:
+    case MANAGER_VALUE:
+    case MANAGER_ARRAY:
+        return true;
+    default:
+        return false;
+    }
 }
 
 /* Of types that are asked in the same words, the one that has them here. */

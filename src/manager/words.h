@@ -4,6 +4,7 @@
 #ifndef MANAGER_WORDS_H
 #define MANAGER_WORDS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,6 +20,9 @@ enum { LINE_HELLO = 0xfffc, LINE_CANCEL, LINE_TOOK, LINE_LOST };
 /* NULL: there is none. */
 const struct operation *operation_named(const char *name, size_t size);
 const struct operation *operation_of(unsigned type, unsigned method);
+
+/* Of an object at which nobody waits, and of which nothing is held: it may stand in a batch. */
+bool operation_is_plain(const struct operation *operation);
 
 /* "ENOENT", of 2 or of -2; "EIO" of what has no name here. And back: EIO of an unknown one. */
 const char *code_name(int code);
