@@ -5,8 +5,8 @@
  *         brood_batch_call(batch, dict, "set", (brood_any[]){ brood_any_int(i), brood_any_string("new") }, 2);
  *     int failed = brood_batch_run(batch);
  *
- * What a message costs, above all to another machine, is paid once for all of them: a small call in a batch takes a
- * fifth of a microsecond or so. They are done in their order, each as if it had been called by itself: one that fails
+ * What a message costs, above all to another machine, is paid once for all of them: a small call in a batch takes
+ * less than half a microsecond. They are done in their order, each as if it had been called by itself: one that fails
  * keeps none of the others from being done, and each is one step. The batch is none: do not count on nobody's call
  * coming in between. As long as the server is at a batch it serves nobody else.
  *

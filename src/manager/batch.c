@@ -6,7 +6,6 @@
 
 #include <brood/batch.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -91,7 +90,7 @@ int brood_batch_destroy(brood_batch *batch)
 
 /* ---- putting ---- */
 
-/* What the server calls it, into `name`. -EINVAL with a sentence. */
+/* What the server calls it, into `name`: how many bytes that is. -EINVAL with a sentence. */
 static int name_of(const struct brood_batch *batch, const char *call, const struct proxy *object, const char *operation,
                    char name[NAME_ROOM])
 {
@@ -104,11 +103,17 @@ static int name_of(const struct brood_batch *batch, const char *call, const stru
         return error_set(EINVAL, "%s: %p is no object that a batch may call", call, (const void *)object);
     if (object->manager != batch->manager)
         return error_set(EINVAL, "%s: the object is of another manager", call);
-    int size = snprintf(name, NAME_ROOM, "%s.%s", objects[type].name, operation);
-    const struct operation *found = size < NAME_ROOM ? operation_named(name, (size_t)size) : NULL;
+    size_t kind = strlen(objects[type].name), size = kind + 1 + strnlen(operation, NAME_ROOM);
+    const struct operation *found = NULL;
+    if (size < NAME_ROOM) {
+        memcpy(name, objects[type].name, kind);
+        name[kind] = '.';
+        memcpy(name + kind + 1, operation, size - kind - 1);
+        found = operation_named(name, size);
+    }
     if (!found || !operation_is_plain(found))
         return error_set(EINVAL, "%s: %s has no '%.*s'", call, objects[type].article, NAME_ROOM, operation);
-    return size;
+    return (int)size;
 }
 
 /* What does not fit is only counted. 0, or -errno with a sentence. */
