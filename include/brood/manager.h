@@ -34,7 +34,8 @@
  * 1,024 already), and 4 KiB of the region; it is given to another when the thread is gone.
  *
  * EINVAL, of every call here: the manager is NULL or none, or brood_init has not been called. Of every call to the
- * server: EOWNERDEAD: it was killed.  EPIPE: it was shut down.  ENOMEM: no memory in the region or the server.
+ * server: EOWNERDEAD: it was killed.  EPIPE: it was shut down.  ENOMEM: no memory in the region or the server, or more
+ * than the server is to have; and where its starter has set limits ENOSPC and EMSGSIZE, as brood_manager_options says.
  */
 #ifndef BROOD_MANAGER_H
 #define BROOD_MANAGER_H
@@ -69,7 +70,16 @@ typedef struct brood_manager_options {
     const char *name;  /* in messages, cut at 19 bytes; NULL: "manager" */
     brood_start start; /* of the server. BROOD_DEFAULT: as everywhere, but the fork server instead of fork where the
                         * program has other threads; the log says so (brood/log.h) */
-    void *reserved[8];
+    /* Limits, for clients that nobody should have to trust with the server's memory. Whoever goes beyond one gets an
+     * error, and nothing is changed, for him or for others. 0: none. */
+    size_t max_objects; /* that live at once: ENOSPC, of what would make one more */
+    size_t max_memory;  /* bytes that contents and names take, as brood_manager_stats has them: ENOMEM. A call that
+                         * changes all or nothing needs room for both meanwhile */
+    size_t max_message; /* bytes of a call's arguments, and of what a get, a slice, all items and the like would answer,
+                         * encoded (brood/any.h); 256 at least: EMSGSIZE. For brood_manager_listen see max_message
+                         * there, too: of longer messages not even the arguments are read */
+    size_t max_depth;   /* how deep lists and maps may lie in a value, from 1 to 64, which 0 means too: EMSGSIZE */
+    void *reserved[4];
 } brood_manager_options;
 
 /* Starts a server, and returns when it can be called. By fork it begins as a copy of its starter's memory.
@@ -152,7 +162,7 @@ BROOD_API brood_managed_queue *brood_manager_joinable_queue(brood_manager *manag
 
 /* The same, of what begins with something: a new value; the items of a new array, a list, which has so many for ever.
  * One that is there already is as it is. In C these are plain C values or a brood_any. NULL, EINVAL: also, the value is
- * NULL, or has a string that is no UTF-8; the items are no list.  EMSGSIZE: lists and maps lie more than 64 deep. */
+ * NULL, or has a string that is no UTF-8; the items are no list.  EMSGSIZE: lists and maps lie more than 64 deep, or max_depth. */
 BROOD_API brood_managed_value *brood_manager_value(brood_manager *manager, const char *name, const brood_any *value);
 BROOD_API brood_managed_array *brood_manager_array(brood_manager *manager, const char *name, const brood_any *items);
 

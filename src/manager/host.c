@@ -103,8 +103,11 @@ int host_main(void *arg)
     struct host host = { .manager = manager };
     const struct service service = { .context = &host, .call = answer, .cancel = cancel, .gone = gone, .look = look };
     begin(manager);
+    const struct manager_limits limits = manager->limits; /* as they are now: clients can write to the region */
+    hoard_most = limits.memory;
+    reply_most = limits.message;
     mapping_seed = (uint64_t)clock_now() * UINT64_C(0x9e3779b97f4a7c15);
-    host.objects = objects_create();
+    host.objects = objects_create(&limits);
     if (!host.objects)
         return brood_fail(ENOMEM, "no memory for a server's objects");
     int result = server_run(&manager->board, &service);

@@ -3,6 +3,7 @@
 
 #include "error/error.h"
 #include "error/log.h"
+#include "manager/cbor.h"
 #include "manager/remote.h"
 #include "os/clock.h"
 #include "os/futex.h"
@@ -20,6 +21,7 @@
 
 #define END_MS 5000       /* for a server to end in order; then it is killed */
 #define BEGIN_NAP 2000000 /* ns between looks whether a server that begins has ended */
+#define MESSAGE_LEAST 256 /* bytes: what the manager's own calls need */
 
 static int check(const brood_manager_options *options)
 {
@@ -30,7 +32,28 @@ static int check(const brood_manager_options *options)
         return -EINVAL;
     if (options->start != BROOD_DEFAULT && !brood_start_name(options->start))
         return error_set(EINVAL, "%s: %d is no start method", call, (int)options->start);
+    if (options->max_message && options->max_message < MESSAGE_LEAST)
+        return error_set(EINVAL, "%s: max_message is %zu bytes, and must be %d at least", call, options->max_message,
+                         MESSAGE_LEAST);
+    if (options->max_depth > CBOR_DEPTH_MOST)
+        return error_set(EINVAL, "%s: max_depth is %zu, and can be %d at most", call, options->max_depth,
+                         CBOR_DEPTH_MOST);
     return 0;
+}
+
+static size_t limit(size_t given, size_t otherwise)
+{
+    return given ? given : otherwise;
+}
+
+static struct manager_limits limits_of(const brood_manager_options *options)
+{
+    static const brood_manager_options defaults;
+    const brood_manager_options *given = options ? options : &defaults;
+    return (struct manager_limits){ .objects = limit(given->max_objects, SIZE_MAX),
+                                    .memory = limit(given->max_memory, SIZE_MAX),
+                                    .message = limit(given->max_message, SIZE_MAX),
+                                    .depth = limit(given->max_depth, CBOR_DEPTH_MOST) };
 }
 
 static struct brood_manager *lay_out(const brood_manager_options *options)
@@ -45,6 +68,7 @@ static struct brood_manager *lay_out(const brood_manager_options *options)
     manager->creator = (int32_t)getpid();
     pthread_mutex_init(&manager->guard, NULL);
     manager->start = options ? (int32_t)options->start : BROOD_DEFAULT;
+    manager->limits = limits_of(options);
     manager->mark = MANAGER_MARK;
     return manager;
 }

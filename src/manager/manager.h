@@ -19,6 +19,11 @@
 
 struct remote;
 
+/* What brood_manager_options says; SIZE_MAX where there is no limit. */
+struct manager_limits {
+    size_t objects, memory, message, depth;
+};
+
 /* All but the board, whose owners stand there: by its creator, before the server begins; pid: by the server, before it
  * is up; server: the creator's handle of it, under `guard`, which only that process takes: a lock for all of a process'
  * managers would be held for good in a child that is forked meanwhile, and may start some of its own.
@@ -30,6 +35,7 @@ struct brood_manager {
     int32_t creator;
     _Atomic int32_t pid;
     int32_t start;
+    struct manager_limits limits;
     char name[MANAGER_NAME];
     pthread_mutex_t guard;
     brood_process *server;

@@ -26,6 +26,7 @@ struct objects {
     size_t count, room, living;
     struct mapping names; /* to ids */
     struct holder *holders;
+    struct manager_limits limits;
 };
 
 /* By the method that opens one. */
@@ -64,9 +65,12 @@ void object_dismiss(struct line *line)
         caller_refuse(line->first, -EINVAL, "that object is gone");
 }
 
-struct objects *objects_create(void)
+struct objects *objects_create(const struct manager_limits *limits)
 {
-    return calloc(1, sizeof(struct objects));
+    struct objects *objects = calloc(1, sizeof *objects);
+    if (objects)
+        objects->limits = *limits;
+    return objects;
 }
 
 size_t objects_count(const struct objects *objects)
@@ -212,10 +216,20 @@ void objects_look(struct objects *objects)
 
 /* ---- the manager's own calls ---- */
 
+/* Whether there may be one more: 0, or -ENOSPC with a sentence. */
+static int check_count(const struct objects *objects, struct parcel *reply)
+{
+    if (objects->living < objects->limits.objects)
+        return 0;
+    return reply_fail(reply, -ENOSPC, "the server has %zu objects, as many as it is to have", objects->living);
+}
+
 /* A new one, of which the process has a handle. NULL, with *failed and perhaps a sentence. */
 static struct object *begin_object(struct objects *objects, int32_t process, unsigned type, const struct item *with,
                                    struct parcel *reply, int *failed)
 {
+    if ((*failed = check_count(objects, reply)) < 0)
+        return NULL;
     struct object *object = make(objects, type);
     *failed = object ? 0 : -ENOMEM;
     if (object && kinds[type]->begin)
@@ -258,7 +272,7 @@ static int open_object(struct objects *objects, int32_t process, unsigned type, 
             let_go(objects, process, object->id);
     }
     if (failed == -ENOMEM)
-        return reply_fail(reply, failed, "the server has no memory for %s", kinds[type]->article);
+        return reply_fail(reply, failed, "the server has no memory for %s, or is not to have", kinds[type]->article);
     if (failed < 0 || !object)
         return failed;
     const struct item id = item_natural(object->id);
@@ -284,6 +298,9 @@ static int copy_object(struct objects *objects, int32_t process, uint64_t id, st
         return reply_fail(reply, -EINVAL, "that object is gone");
     if (!object_kind(object)->copy)
         return reply_fail(reply, -EINVAL, "%s cannot be copied", object_kind(object)->article);
+    int full = check_count(objects, reply);
+    if (full < 0)
+        return full;
     struct object *copy = make(objects, object->type);
     int result = copy ? object_kind(object)->copy(copy, object) : -ENOMEM;
     if (result == 0)
@@ -291,7 +308,7 @@ static int copy_object(struct objects *objects, int32_t process, uint64_t id, st
     if (result < 0) {
         if (copy)
             forget_if_unused(objects, copy);
-        return reply_fail(reply, result, "the server has no memory for a copy");
+        return reply_fail(reply, result, "the server has no memory for a copy, or is not to have");
     }
     const struct item number = item_natural(copy->id);
     return reply_item(reply, 0, &number);
@@ -316,14 +333,19 @@ static int call_manager(struct objects *objects, int32_t process, unsigned metho
     return reply_fail(reply, -EINVAL, "a manager has no method %u with these arguments", method);
 }
 
-static int read_arguments(struct cursor *arguments, unsigned count, struct item *args, struct parcel *reply)
+static int read_arguments(const struct manager_limits *limits, struct cursor *arguments, unsigned count,
+                          struct item *args, struct parcel *reply)
 {
+    size_t size = (size_t)(arguments->end - arguments->at);
+    if (size > limits->message)
+        return reply_fail(reply, -EMSGSIZE, "its arguments are %zu bytes: the server takes %zu at most", size,
+                          limits->message);
     if (count > ARGUMENTS_MOST)
         return reply_fail(reply, -EINVAL, "%u arguments are too many", count);
     for (unsigned i = 0; i < count; i++) {
-        int failed = item_read(arguments, &args[i], CBOR_DEPTH_MOST);
+        int failed = item_read(arguments, &args[i], (int)limits->depth);
         if (failed == -EMSGSIZE)
-            return reply_fail(reply, failed, "lists and maps lie more than %d deep", CBOR_DEPTH_MOST);
+            return reply_fail(reply, failed, "lists and maps lie more than %zu deep", limits->depth);
         if (failed == -EILSEQ)
             return reply_fail(reply, -EINVAL, "a string is no UTF-8");
         if (failed < 0)
@@ -343,7 +365,7 @@ int objects_call(struct objects *objects, struct client *client, const struct re
 {
     struct item args[ARGUMENTS_MOST];
     struct caller *caller = NULL;
-    int failed = read_arguments(arguments, request->count, args, reply);
+    int failed = read_arguments(&objects->limits, arguments, request->count, args, reply);
     if (failed < 0)
         return failed;
     int32_t session = atomic_load_explicit(&client->channel->session, memory_order_relaxed);

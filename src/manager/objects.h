@@ -14,7 +14,7 @@
 struct objects;
 
 /* NULL: no memory. */
-struct objects *objects_create(void);
+struct objects *objects_create(const struct manager_limits *limits);
 void objects_destroy(struct objects *objects);
 
 /* A request that is not the manager's own MANAGER_STAT, with its arguments. Its result, or SERVER_LATER. */

@@ -10,6 +10,8 @@
 
 enum { HEAD_MOST = 9 };
 
+size_t reply_most = SIZE_MAX;
+
 int reply_fail(struct parcel *reply, int failed, const char *sentence, ...)
 {
     char text[SENTENCE];
@@ -20,6 +22,12 @@ int reply_fail(struct parcel *reply, int failed, const char *sentence, ...)
     size_t size = length < 0 ? 0 : length < SENTENCE ? (size_t)length : SENTENCE - 1;
     memcpy(parcel_room(reply, size), text, size); /* it fits into every channel */
     return failed;
+}
+
+static int too_large(struct parcel *reply, size_t size)
+{
+    return reply_fail(reply, -EMSGSIZE, "its answer would have %zu bytes: the server sends %zu at most", size,
+                      reply_most);
 }
 
 /* Of a list or map item_write gives the head alone, and this all. */
@@ -37,6 +45,8 @@ static void put(struct out *out, const struct item *item)
 int reply_item(struct parcel *reply, int result, const struct item *item)
 {
     size_t size = item->size + HEAD_MOST;
+    if (item->size > reply_most)
+        return too_large(reply, item->size);
     uint8_t *bytes = parcel_room(reply, size);
     if (!bytes) {
         reply->size = 0;
@@ -74,6 +84,8 @@ int reply_mapping(struct parcel *reply, const struct mapping *mapping, bool keys
     struct out out = { .bytes = NULL };
     put_all(&out, mapping, keys, values); /* how much it is */
     size_t size = out.size;
+    if (size > reply_most)
+        return too_large(reply, size);
     uint8_t *bytes = parcel_room(reply, size);
     if (!bytes) {
         reply->size = 0;
@@ -99,6 +111,8 @@ int reply_data(struct parcel *reply, const struct datum *data, size_t count)
     struct out out = { .bytes = NULL };
     put_data(&out, data, count);
     size_t size = out.size;
+    if (size > reply_most)
+        return too_large(reply, size);
     uint8_t *bytes = parcel_room(reply, size);
     if (!bytes) {
         reply->size = 0;

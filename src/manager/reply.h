@@ -6,10 +6,13 @@
 #include "manager/channel.h"
 #include "manager/mapping.h"
 
+/* Bytes that an answer may have; SIZE_MAX until there is a limit. What was taken in one message fits into one. */
+extern size_t reply_most;
+
 /* Why not, as a sentence; `failed`, or what it is below 0. */
 int reply_fail(struct parcel *reply, int failed, const char *sentence, ...) __attribute__((format(printf, 3, 4)));
 
-/* The value; `result`, or -ENOMEM. */
+/* The value; `result`, or -ENOMEM. Of these and those below also -EMSGSIZE, with a sentence. */
 int reply_item(struct parcel *reply, int result, const struct item *item);
 int reply_datum(struct parcel *reply, int result, const struct datum *datum);
 

@@ -234,11 +234,12 @@ static void hello(struct visitor_line *line, const struct message *message)
         dismiss(line, &message->number, -ENOMEM, "the server has no channel for one more");
         return;
     }
+    size_t most = line->manager->limits.message, max_message = line->max_message < most ? line->max_message : most;
     const brood_any pairs[] = {
         brood_any_string("version"),     brood_any_int(MESSAGE_VERSION),
         brood_any_string("manager"),     brood_any_string(line->manager->name),
         brood_any_string("session"),     brood_any_bytes(line->session->secret, SESSION_SECRET),
-        brood_any_string("max_message"), brood_any_uint(line->max_message),
+        brood_any_string("max_message"), brood_any_uint(max_message),
     };
     const brood_any map = brood_any_map(pairs, sizeof pairs / sizeof *pairs / 2);
     uint8_t bytes[HELLO_ROOM];

@@ -136,14 +136,14 @@ static const struct {
     const char *name;
     int code;
 } codes[] = {
-    { "EAGAIN", EAGAIN },         { "EBADMSG", EBADMSG }, { "EBUSY", EBUSY },
-    { "ECANCELED", ECANCELED },   { "ECHILD", ECHILD },   { "EDEADLK", EDEADLK },
-    { "EFAULT", EFAULT },         { "EINVAL", EINVAL },   { "EIO", EIO },
-    { "EMSGSIZE", EMSGSIZE },     { "ENOENT", ENOENT },   { "ENOLCK", ENOLCK },
-    { "ENOMEM", ENOMEM },         { "ENOTSUP", ENOTSUP }, { "EOVERFLOW", EOVERFLOW },
-    { "EOWNERDEAD", EOWNERDEAD }, { "EPERM", EPERM },     { "EPIPE", EPIPE },
-    { "EPROTO", EPROTO },         { "ERANGE", ERANGE },   { "ETIMEDOUT", ETIMEDOUT },
-    { "EUSERS", EUSERS },
+    { "EAGAIN", EAGAIN },       { "EBADMSG", EBADMSG },       { "EBUSY", EBUSY },
+    { "ECANCELED", ECANCELED }, { "ECHILD", ECHILD },         { "EDEADLK", EDEADLK },
+    { "EFAULT", EFAULT },       { "EINVAL", EINVAL },         { "EIO", EIO },
+    { "EMSGSIZE", EMSGSIZE },   { "ENOENT", ENOENT },         { "ENOLCK", ENOLCK },
+    { "ENOMEM", ENOMEM },       { "ENOSPC", ENOSPC },         { "ENOTSUP", ENOTSUP },
+    { "EOVERFLOW", EOVERFLOW }, { "EOWNERDEAD", EOWNERDEAD }, { "EPERM", EPERM },
+    { "EPIPE", EPIPE },         { "EPROTO", EPROTO },         { "ERANGE", ERANGE },
+    { "ETIMEDOUT", ETIMEDOUT }, { "EUSERS", EUSERS },
 };
 
 #define COUNT(table) (sizeof(table) / sizeof *(table))
