@@ -160,6 +160,22 @@ static void thread_ends_with_lock(void)
     finish(manager);
 }
 
+/* Without a notify the lock is held again all the same. */
+static void condition_times_out(void)
+{
+    brood_manager *manager = start(), *remote = join();
+    brood_managed_condition *condition = CHECK_POINTER(brood_manager_condition(remote, NULL));
+    static const int timeouts[] = { 30, 0 };
+    for (int i = 0; i < 2; i++) {
+        CHECK_RESULT(brood_managed_condition_acquire(condition, 0), 0);
+        CHECK_RESULT(brood_managed_condition_wait(condition, timeouts[i]), -ETIMEDOUT);
+        CHECK_RESULT(brood_managed_condition_release(condition), 0);
+    }
+    CHECK_RESULT(brood_managed_condition_close(condition), 0);
+    CHECK_RESULT(brood_manager_destroy(remote), 0);
+    finish(manager);
+}
+
 /* ---- the server's end ---- */
 
 static void *wait_for_event(void *event)
@@ -381,6 +397,7 @@ static const struct test_case cases[] = {
     { .name = "lock_passes", .run = lock_passes },
     { .name = "killed_with_lock", .run = killed_with_lock },
     { .name = "thread_ends_with_lock", .run = thread_ends_with_lock },
+    { .name = "condition_times_out", .run = condition_times_out },
     { .name = "shut_down_while_waiting", .run = shut_down_while_waiting },
     { .name = "killed_while_waiting", .run = killed_while_waiting },
     { .name = "all_kinds", .run = all_kinds },

@@ -95,8 +95,11 @@ static int check_size(const struct link *link, const struct brood_manager *manag
     return 0;
 }
 
+/* waits: the server is told whether the answer has arrived, also one that is no success: a condition's lock comes back
+ * with a timeout, too. */
 static int ask_over(struct link *link, const struct brood_manager *manager, const char *call,
-                    const struct request *request, const brood_any *const *args, int timeout_ms, brood_any *value)
+                    const struct request *request, const brood_any *const *args, bool waits, int timeout_ms,
+                    brood_any *value)
 {
     uint8_t bytes[REQUEST_ROOM], *large = NULL;
     struct out out = { .bytes = bytes, .room = sizeof bytes };
@@ -126,6 +129,8 @@ static int ask_over(struct link *link, const struct brood_manager *manager, cons
         return failed;
     failed = take_answer(call, &answer, value);
     brood_free(answer.block.data);
+    if (waits)
+        link_say(link, failed == answer.result ? "took" : "lost");
     return failed;
 }
 
@@ -138,7 +143,8 @@ static int hello(struct link *link, const struct brood_manager *manager, const c
     const struct request request = { .method = LINE_HELLO, .count = 2 };
     const brood_any version = brood_any_int(MESSAGE_VERSION);
     *map = brood_any_nil();
-    return ask_over(link, manager, call, &request, (const brood_any *const[]){ &version, session }, BROOD_FOREVER, map);
+    return ask_over(link, manager, call, &request, (const brood_any *const[]){ &version, session }, false,
+                    BROOD_FOREVER, map);
 }
 
 /* A line of the calling thread's. NULL with errno and a sentence. */
@@ -175,7 +181,7 @@ int remote_ask(struct brood_manager *manager, const char *call, const struct req
                const brood_any *const *args, brood_any *value)
 {
     struct link *link = own_link(manager, call);
-    return link ? ask_over(link, manager, call, request, args, BROOD_FOREVER, value) : -errno;
+    return link ? ask_over(link, manager, call, request, args, false, BROOD_FOREVER, value) : -errno;
 }
 
 /* Keeps the answer's value. */
@@ -230,10 +236,7 @@ int remote_wait(struct brood_manager *manager, const char *call, const struct re
     struct link *link = own_link(manager, call);
     if (!link)
         return -errno;
-    int result = ask_over(link, manager, call, request, args, timeout_ms == 0 ? BROOD_FOREVER : timeout_ms, value);
-    if (!link->failed)
-        link_say(link, result >= 0 ? "took" : "lost");
-    return result;
+    return ask_over(link, manager, call, request, args, true, timeout_ms == 0 ? BROOD_FOREVER : timeout_ms, value);
 }
 
 /* ---- life ---- */
