@@ -202,12 +202,45 @@ static void many_append(void)
     end(list);
 }
 
+/* A map's order says nothing; and one as large as this is compared in well under a second, or nobody else is served. */
+static void large_maps(void)
+{
+    enum { PAIRS = 50000 };
+    static brood_any up[2 * PAIRS], down[2 * PAIRS];
+    manager = CHECK_POINTER(brood_manager_start(NULL));
+    for (int i = 0; i < PAIRS; i++) {
+        up[2 * i] = down[2 * (PAIRS - 1 - i)] = brood_any_int(i);
+        up[2 * i + 1] = down[2 * (PAIRS - 1 - i) + 1] = brood_any_int(3 * i);
+    }
+    for (int count = 3; count <= PAIRS; count = count < 30 ? 30 : count < PAIRS ? PAIRS : PAIRS + 1) {
+        brood_list *list = CHECK_POINTER(brood_manager_list(manager, NULL));
+        const brood_any *last = &down[2 * (PAIRS - count)]; /* the same keys, of `count`, in the other order */
+        brood_any map = brood_any_map(up, (size_t)count), same = brood_any_map(last, (size_t)count);
+        CHECK_RESULT(brood_list_append(list, 1), 0);
+        CHECK_RESULT(brood_list_append(list, map), 0);
+        CHECK_EQ(brood_list_index(list, map), 1);
+        CHECK_EQ(brood_list_index(list, same), 1);
+        up[3].integer++;
+        CHECK_EQ(brood_list_index(list, map), -ENOENT);
+        up[3].integer--;
+        down[2 * PAIRS - 4] = brood_any_int(-1); /* a key that the other has not */
+        CHECK_EQ(brood_list_index(list, same), -ENOENT);
+        down[2 * PAIRS - 4] = brood_any_int(1);
+        CHECK_RESULT(brood_list_close(list), 0);
+    }
+    CHECK_RESULT(brood_manager_destroy(manager), 0);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
-        { .name = "one_by_one", .run = one_by_one },   { .name = "slices", .run = slices },
-        { .name = "in_order", .run = in_order },       { .name = "wrong_calls", .run = wrong_calls },
-        { .name = "many_append", .run = many_append }, { .name = NULL },
+        { .name = "one_by_one", .run = one_by_one },
+        { .name = "slices", .run = slices },
+        { .name = "in_order", .run = in_order },
+        { .name = "wrong_calls", .run = wrong_calls },
+        { .name = "many_append", .run = many_append },
+        { .name = "large_maps", .run = large_maps },
+        { .name = NULL },
     };
     return harness_main(argc, argv, cases);
 }

@@ -3,7 +3,10 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
+
+#define FEW_PAIRS 16 /* of a map that is looked through for each key */
 
 bool item_is_key(const struct item *item)
 {
@@ -35,24 +38,99 @@ static bool list_equal(const struct item *one, const struct item *other)
     return true;
 }
 
+/* ---- maps, whose order says nothing ---- */
+
+/* Where a key stands, with its hash. */
+struct spot {
+    uint64_t hash;
+    struct cursor at;
+};
+
+static int by_hash(const void *left, const void *right)
+{
+    uint64_t a = ((const struct spot *)left)->hash, b = ((const struct spot *)right)->hash;
+    return a < b ? -1 : a > b;
+}
+
+/* The value that belongs to the key, among `most` pairs from `right` on, which goes round: where both maps have the same
+ * order the first look finds it. `right` is behind it then. */
+static bool find_near(const struct item *map, struct cursor *right, uint64_t *passed, uint64_t most,
+                      const struct item *key, struct item *value)
+{
+    for (uint64_t i = 0; i < most; i++) {
+        struct item other;
+        if (*passed == map->natural) {
+            *right = item_inside(map);
+            *passed = 0;
+        }
+        item_next(right, &other);
+        item_next(right, value);
+        ++*passed;
+        if (item_equal(key, &other))
+            return true;
+    }
+    return false;
+}
+
+/* The map's keys by their hashes; NULL: no memory. To be freed. */
+static struct spot *spots_of(const struct item *map)
+{
+    struct spot *spots = calloc((size_t)map->natural, sizeof *spots);
+    struct cursor at = item_inside(map);
+    for (uint64_t i = 0; spots && i < map->natural; i++) {
+        struct item key, value;
+        spots[i].at = at;
+        item_next(&at, &key);
+        item_next(&at, &value);
+        spots[i].hash = item_hash(&key, (uintptr_t)spots); /* which strangers do not know */
+    }
+    if (spots)
+        qsort(spots, (size_t)map->natural, sizeof *spots, by_hash);
+    return spots;
+}
+
+static bool find_spot(const struct item *map, const struct spot *spots, const struct item *key, struct item *value)
+{
+    uint64_t hash = item_hash(key, (uintptr_t)spots), low = 0, high = map->natural;
+    while (low < high) {
+        uint64_t middle = low + (high - low) / 2;
+        if (spots[middle].hash < hash)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    for (; low < map->natural && spots[low].hash == hash; low++) {
+        struct cursor at = spots[low].at;
+        struct item other;
+        item_next(&at, &other);
+        item_next(&at, value);
+        if (item_equal(key, &other))
+            return true;
+    }
+    return false;
+}
+
 static bool map_equal(const struct item *one, const struct item *other)
 {
-    struct cursor left = item_inside(one);
-    for (uint64_t i = 0; i < one->natural; i++) {
-        struct item key, value, other_key, other_value;
-        struct cursor right = item_inside(other);
-        bool found = false;
+    struct cursor left = item_inside(one), right = item_inside(other);
+    struct spot *spots = NULL;
+    uint64_t passed = 0;
+    bool equal = true, few = other->natural <= FEW_PAIRS;
+    for (uint64_t i = 0; i < one->natural && equal; i++) {
+        struct item key, value, other_value;
         item_next(&left, &key);
         item_next(&left, &value);
-        for (uint64_t k = 0; k < other->natural && !found; k++) {
-            item_next(&right, &other_key);
-            item_next(&right, &other_value);
-            found = item_equal(&key, &other_key);
+        bool found = !spots && find_near(other, &right, &passed, few ? other->natural : 1, &key, &other_value);
+        if (!found && !few && !spots && !(spots = spots_of(other))) {
+            few = true; /* no memory for them: pair by pair */
+            found = find_near(other, &right, &passed, other->natural, &key, &other_value);
         }
-        if (!found || !item_equal(&value, &other_value))
-            return false;
+        if (!found && spots)
+            found = find_spot(other, spots, &key, &other_value);
+        equal = found && item_equal(&value, &other_value);
     }
-    return true;
+    free(spots);
+    return equal;
 }
 
 bool item_equal(const struct item *one, const struct item *other)
