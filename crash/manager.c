@@ -22,6 +22,7 @@ struct act {
     void (*act)(struct ground *ground);
     bool cold; /* it is the victim's first call */
     bool text; /* the result is whether the text is there; else the count */
+    bool both; /* the text is there only if the count has changed */
     int lost;  /* blocks that it may lose */
 };
 
@@ -55,6 +56,25 @@ static void act_open(struct ground *ground)
     brood_manager_dict(ground->manager, NULL);
 }
 
+static brood_batch *put_calls(struct ground *ground)
+{
+    brood_batch *batch = brood_batch_create(ground->manager);
+    const brood_any one[] = { brood_any_string("count"), brood_any_int(1) };
+    const brood_any set[] = { brood_any_string("text"), brood_any_string(text) };
+    brood_batch_call(batch, ground->dict, "add", one, 2);
+    brood_batch_call(batch, ground->dict, "set", set, 2);
+    brood_batch_call(batch, ground->dict, "get", one, 1);
+    return batch;
+}
+
+/* Its calls are done up to some one: the text is there only with a count. */
+static void act_batch(struct ground *ground)
+{
+    brood_batch *batch = put_calls(ground);
+    brood_batch_run(batch);
+    brood_batch_destroy(batch);
+}
+
 static void run_victim(void *context)
 {
     struct scene *scene = context;
@@ -62,6 +82,7 @@ static void run_victim(void *context)
     memset(text, 'v', TEXT);
     for (int i = 0; i < 3 && !scene->act->cold; i++)
         brood_dict_add(ground->dict, "count", 0);
+    brood_batch_destroy(put_calls(ground)); /* what a process does once for the names of calls is done */
     step_begin();
     scene->act->act(ground);
     step_end();
@@ -122,6 +143,8 @@ static void survive(struct scene *scene, size_t blocks)
     point_served_since(scene->point, began);
     await_burial(scene); /* what it asked for may be done after what others did, but not after that */
     scene->point->result = (int)(scene->act->text ? text_is_there(scene) : number(scene, "count"));
+    if (scene->act->both && scene->point->result == 1 && number(scene, "count") != 1)
+        point_fault(scene->point, POINT_TORN, "a later call of a batch is done, and an earlier one is not");
     pid_t newcomer = point_survivor(join_in, scene);
     if (newcomer > 0)
         point_join(scene->point, newcomer, "a newcomer", SURVIVOR_MS + 500);
@@ -185,6 +208,9 @@ const struct operation manager_operations[] = {
       ACT(.act = act_set_large, .text = true), .modes = AWAKE_AND_PAUSED, .quick = 60, .last = 1, .switches = 1 },
     { "manager_get_large", "get such an entry", run, ACT(.act = act_get_large), .modes = AWAKE_AND_PAUSED,
       .quick = 60 },
+    { "manager_batch", "a batch of calls that does not fit into a channel", run,
+      ACT(.act = act_batch, .text = true, .both = true), .modes = AWAKE_AND_PAUSED, .quick = 60, .last = 1,
+      .switches = 1 },
     { "manager_open", "a new dictionary", run, ACT(.act = act_open, .lost = 1), .modes = AWAKE_ONLY, .quick = 60 },
     { 0 },
 };
