@@ -298,6 +298,39 @@ struct pair {
     brood_dict *dict;
 };
 
+static void *connect_and_end(void *arg)
+{
+    struct pair *pair = arg;
+    pair->remote = join(&have_key);
+    pair->dict = CHECK_POINTER(brood_manager_dict(pair->remote, NULL));
+    return NULL;
+}
+
+static bool two_call(void *context)
+{
+    brood_manager_stats stats;
+    CHECK_RESULT(brood_manager_stat(context, &stats), 0);
+    return stats.clients <= 2;
+}
+
+/* The handles are the process', also while no thread of it has a line. */
+static void connected_by_another_thread(void)
+{
+    brood_manager *manager = start(&with_key);
+    struct pair pair = { 0 };
+    struct amount held = { manager, 1, 1 };
+    pthread_t thread;
+    NEED(pthread_create(&thread, NULL, connect_and_end, &pair) == 0);
+    pthread_join(thread, NULL);
+    CHECK(wait_until(two_call, manager, 5000)); /* the server has seen that thread's end */
+    CHECK(has_amount(&held));
+    CHECK_RESULT(brood_dict_set(pair.dict, 1, 2), 0);
+    CHECK_RESULT(brood_dict_close(pair.dict), 0);
+    CHECK_POINTER(brood_manager_dict(pair.remote, NULL));
+    CHECK_RESULT(brood_manager_destroy(pair.remote), 0);
+    finish(manager);
+}
+
 static int call_in_child(void *arg)
 {
     const struct pair *pair = arg;
@@ -480,6 +513,7 @@ static const struct test_case cases[] = {
     { .name = "server_killed", .run = server_killed },
     { .name = "server_shut_down", .run = server_shut_down },
     { .name = "threads_of_one", .run = threads_of_one },
+    { .name = "connected_by_another_thread", .run = connected_by_another_thread },
     { .name = "other_process", .run = other_process },
     { .name = "large_values", .run = large_values },
     { .name = "over_tcp", .run = over_tcp },

@@ -113,8 +113,9 @@ BROOD_API const char *brood_manager_address(const brood_manager *manager);
  * connection.h says what keys and TLS are worth; docs/protocol.md what is spoken, so that other languages can.
  *
  * It and its handles are the calling process' own: in others, forked ones too, calls are EPERM. Each thread that calls
- * has a connection of its own, until it ends. brood_manager_destroy closes them; its server is not this family's to
- * shut down (ECHILD), and its process id is 0.
+ * has a connection of its own, until it ends; one more keeps the handles while there is no such thread.
+ * brood_manager_destroy closes them all; its server is not this family's to shut down (ECHILD), and its process id is
+ * 0.
  *
  * Crash rule: of a client that dies, or that the network loses, the server gives back what it held, as of one of its
  * family; what it had asked for is done wholly or not at all. EOWNERDEAD, of every call from then on: the server was

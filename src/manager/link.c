@@ -70,14 +70,29 @@ struct link *link_find(const struct remote *remote)
 struct link *link_make(struct remote *remote, brood_connection *end)
 {
     struct link *link = calloc(1, sizeof *link);
-    pthread_once(&once, prepare);
-    if (!link || pthread_setspecific(thread_end, link) != 0) {
-        free(link);
+    if (!link) {
         brood_connection_close(end);
         return NULL;
     }
     link->end = end;
     link->remote = remote;
+    return link;
+}
+
+void link_discard(struct link *link)
+{
+    if (!link)
+        return;
+    brood_connection_close(link->end);
+    free(link);
+}
+
+bool link_own(struct link *link)
+{
+    struct remote *remote = link->remote;
+    pthread_once(&once, prepare);
+    if (pthread_setspecific(thread_end, link) != 0)
+        return false;
     link->next_of_thread = mine;
     mine = link;
     atomic_fetch_add(&remote->uses, 1);
@@ -85,7 +100,7 @@ struct link *link_make(struct remote *remote, brood_connection *end)
     link->next = remote->links;
     remote->links = link;
     pthread_mutex_unlock(&remote->guard);
-    return link;
+    return true;
 }
 
 void links_close(struct remote *remote)

@@ -1,7 +1,8 @@
 /* manager/link.h: a thread's line to a manager of another family.
  *
  * It is opened by the thread's first call, and closed when the thread or the manager ends. One that has failed is not
- * opened again: what its session had may be gone by then.
+ * opened again: what its session had may be gone by then. One more is no thread's: it keeps the session, until the
+ * manager ends, also while no thread has a line.
  */
 #ifndef MANAGER_LINK_H
 #define MANAGER_LINK_H
@@ -11,7 +12,7 @@
 
 #define LINK_WHY 160
 
-/* In two lists: its thread's, and the remote's. end: NULL when that is closed. number: of the last request. failed:
+/* In two lists, if it is a thread's: that one's, and the remote's. end: NULL when that is closed. number: of the last request. failed:
  * errno of what ended it; why: with that. */
 struct link {
     struct link *next_of_thread, *next;
@@ -32,8 +33,13 @@ struct link_answer {
 /* The calling thread's; NULL: it has none yet. */
 struct link *link_find(const struct remote *remote);
 
-/* A new one, of that connection, which it owns. NULL: no memory, and it is closed. */
+/* A new one, of that connection, which it owns; nobody's so far. NULL: no memory, and it is closed. And the end of one
+ * that is still nobody's; NULL is fine. */
 struct link *link_make(struct remote *remote, brood_connection *end);
+void link_discard(struct link *link);
+
+/* It is the calling thread's from now on. False: no memory. */
+bool link_own(struct link *link);
 
 /* All of that remote are closed, and its threads free them. */
 void links_close(struct remote *remote);

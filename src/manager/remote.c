@@ -147,18 +147,28 @@ static int hello(struct link *link, const struct brood_manager *manager, const c
                     BROOD_FOREVER, map);
 }
 
-/* A line of the calling thread's. NULL with errno and a sentence. */
+static struct link *no_memory(const struct brood_manager *manager, const char *call)
+{
+    error_set(ENOMEM, "%s: no memory for a line to manager '%s'", call, manager->name);
+    return NULL;
+}
+
+/* A line that has been greeted. NULL with errno and a sentence. */
 static struct link *open_link(const struct brood_manager *manager, const char *call, brood_any *map)
 {
     struct remote *remote = manager->remote;
     brood_connection *end = brood_connection_open(remote->address, &remote->options);
-    struct link *link = end ? link_make(remote, end) : NULL;
-    if (!link) {
-        if (end)
-            error_set(ENOMEM, "%s: no memory for a line to manager '%s'", call, manager->name);
+    if (!end)
         return NULL;
-    }
-    return hello(link, manager, call, &remote->session, map) < 0 ? NULL : link;
+    struct link *link = link_make(remote, end);
+    if (!link)
+        return no_memory(manager, call);
+    int failed = hello(link, manager, call, &remote->session, map);
+    if (failed == 0)
+        return link;
+    link_discard(link);
+    errno = -failed;
+    return NULL;
 }
 
 /* The calling thread's, opened if there is none yet. NULL with errno and a sentence. */
@@ -169,12 +179,15 @@ static struct link *own_link(const struct brood_manager *manager, const char *ca
         return NULL;
     }
     struct link *link = link_find(manager->remote);
-    if (!link) {
-        brood_any map;
-        link = open_link(manager, call, &map);
-        brood_any_clear(&map);
-    }
-    return link;
+    if (link)
+        return link;
+    brood_any map = brood_any_nil();
+    link = open_link(manager, call, &map);
+    brood_any_clear(&map);
+    if (!link || link_own(link))
+        return link;
+    link_discard(link);
+    return no_memory(manager, call);
 }
 
 int remote_ask(struct brood_manager *manager, const char *call, const struct request *request,
@@ -287,6 +300,7 @@ void remote_release(struct remote *remote)
 void remote_close(struct remote *remote)
 {
     links_close(remote);
+    link_discard(remote->keeper);
     link_find(remote); /* this thread's own goes at once */
     remote_release(remote);
 }
@@ -312,12 +326,16 @@ static int meet(struct brood_manager *manager, const char *call, const brood_any
     return failed < 0 ? failed : brood_any_decode(bytes, size, &manager->remote->session);
 }
 
+/* A session, with the line that keeps it; and the calling thread's own. */
 static int greet(struct brood_manager *manager, const char *call)
 {
     brood_any map = brood_any_nil();
-    int failed = open_link(manager, call, &map) ? meet(manager, call, &map) : -errno;
+    manager->remote->keeper = open_link(manager, call, &map);
+    int failed = manager->remote->keeper ? meet(manager, call, &map) : -errno;
     brood_any_clear(&map);
-    return failed;
+    if (failed < 0)
+        return failed;
+    return own_link(manager, call) ? 0 : -errno;
 }
 
 brood_manager *brood_manager_connect(const char *address, const brood_connection_options *options)

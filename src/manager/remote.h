@@ -2,7 +2,7 @@
  *
  * Each thread that calls has a line of its own (manager/link.h), as it has a channel of a manager here: what a thread
  * holds or waits for there is known by its line, and given back when that ends. All lines of a manager are one session,
- * whose handles are the process'.
+ * whose handles are the process': one line more keeps it while no thread has one.
  */
 #ifndef MANAGER_REMOTE_H
 #define MANAGER_REMOTE_H
@@ -19,12 +19,13 @@ struct link;
 
 /* In the private memory of the process that connected. Constant once it is connected, but for the first four. uses: the
  * manager's, until it is destroyed, and its lines': each thread frees its own. links: under `guard`, as is their
- * closing. options: with copies of all that they point to, which are `kept`. most: bytes of a request. */
+ * closing. keeper: the line that keeps the session. options: with copies of all that they point to, which are `kept`. most: bytes of a request. */
 struct remote {
     _Atomic unsigned uses;
     _Atomic bool closed;
     pthread_mutex_t guard;
     struct link *links;
+    struct link *keeper;
     int32_t process;
     size_t most;
     char *address;
