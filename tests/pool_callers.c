@@ -4,6 +4,7 @@
 #include "harness.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -255,6 +256,36 @@ static void at_once(void)
     end_scene(scene);
 }
 
+static void *call_in_thread(void *arg)
+{
+    for (int i = 0; i < 5; i++)
+        call_all(arg);
+    return NULL;
+}
+
+/* All of them begin at once: one of them makes the process a caller. */
+static int call_in_threads(void *arg)
+{
+    enum { THREADS = 6 };
+    pthread_t threads[THREADS];
+    for (int i = 0; i < THREADS; i++)
+        NEED(pthread_create(&threads[i], NULL, call_in_thread, arg) == 0);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    return 0;
+}
+
+static void threads(void)
+{
+    struct scene *scene = new_scene(2);
+    brood_process *processes[] = { start(call_in_threads, scene, 0), start(call_in_threads, scene, 1) };
+    call_in_thread(scene);
+    for (int i = 0; i < 2; i++)
+        join(processes[i]);
+    CHECK_EQ(atomic_load(&scene->rounds), (2 * 6 + 1) * 5);
+    end_scene(scene);
+}
+
 static int try_creators_calls(void *arg)
 {
     struct scene *scene = arg;
@@ -478,16 +509,31 @@ static void killed_anywhere(void)
     CHECK(has_blocks(NULL));
 }
 
-/* A record, and what goes with it, serves one after the other. */
+static int call_and_stay(void *arg)
+{
+    struct scene *scene = arg;
+    check_map(scene->pool, NULL);
+    atomic_fetch_add(&scene->ready, 1);
+    CHECK(wait_word(&scene->go, 1, 6 * SOON_MS));
+    return 0;
+}
+
+/* There are as many records as there were callers at once, and they serve those who come later. */
 static void come_and_go(void)
 {
+    enum { AT_ONCE = 8 };
     struct scene *scene = new_scene(2);
-    for (int i = 0; i < 10; i++)
-        join(start(call_all, scene, 0));
-    size_t blocks = blocks_now();
+    brood_process *processes[AT_ONCE];
+    for (int i = 0; i < AT_ONCE; i++)
+        processes[i] = start(call_and_stay, scene, 0);
+    CHECK(wait_word(&scene->ready, AT_ONCE, 5 * SOON_MS));
+    wanted_blocks = blocks_now();
+    atomic_store(&scene->go, 1);
+    for (int i = 0; i < AT_ONCE; i++)
+        join(processes[i]);
     for (int i = 0; i < harness_times(20); i++)
         join(start(call_all, scene, 0));
-    wanted_blocks = blocks + STAYS; /* one may have come before the keeper was done with the last */
+    wanted_blocks += STAYS - AT_ONCE; /* of each of those its shelf of places is gone */
     CHECK(wait_until(has_blocks, NULL, SOON_MS));
     end_scene(scene);
 }
@@ -711,6 +757,7 @@ int main(int argc, char **argv)
         { .name = "any_call", .run = any_call },
         { .name = "waited_for_first", .run = waited_for_first },
         { .name = "at_once", .run = at_once, .deadline_s = 60 },
+        { .name = "threads", .run = threads, .deadline_s = 60 },
         { .name = "not_theirs", .run = not_theirs },
         { .name = "closed", .run = closed },
         { .name = "one_after_another", .run = one_after_another, .deadline_s = 60 },
