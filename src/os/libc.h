@@ -22,11 +22,9 @@ bool libc_fork_frees_streams(void);
  * so must we. `head`: this thread's robust list. False: not found. */
 bool libc_find_thread_id(const struct robust_list_head *head, pid_t **id, pid_t **cleared);
 
-/* Has exit(3) call this after all handlers that are registered later, with the status (its low 8 bits); or with
- * LIBC_UNTOLD, where libc does not tell. All calls name the same handler. 0, or -ENOMEM. */
+/* Has exit(3) call this after all handlers that are registered later, with the status (its low 8 bits). All calls name
+ * the same handler. 0, or -ENOMEM. */
 int libc_on_exit(void (*handler)(int status, void *arg), void *arg);
-
-#define LIBC_UNTOLD (-1)
 
 /* The signal's name without its SIG; NULL: it has none. */
 const char *libc_signal_abbreviation(int signal);

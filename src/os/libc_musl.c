@@ -94,9 +94,29 @@ static void forget_list(void)
         known->list.next = &known->list;
 }
 
+/* The word that the kernel clears at each thread's end: musl's lock of its list of threads, with which a thread ends.
+ * NULL: not known. */
+static pid_t *cleared_word;
+
+static pid_t *find_cleared_word(void)
+{
+    pid_t *word = NULL;
+    return prctl(PR_GET_TID_ADDRESS, &word) == 0 ? word : NULL;
+}
+
+/* musl 1.2.3 does not tell the kernel of that word again in a forked child, whose first thread would end with the lock
+ * for ever. */
+static void begin_forked(void)
+{
+    forget_list();
+    if (cleared_word && !find_cleared_word())
+        syscall(SYS_set_tid_address, cleared_word);
+}
+
 static void make_key(void)
 {
-    has_key = pthread_key_create(&ending, at_thread_end) == 0 && pthread_atfork(NULL, NULL, forget_list) == 0;
+    cleared_word = find_cleared_word();
+    has_key = pthread_key_create(&ending, at_thread_end) == 0 && pthread_atfork(NULL, NULL, begin_forked) == 0;
 }
 
 bool libc_list_robust(void)
@@ -127,7 +147,8 @@ bool libc_fork_frees_streams(void)
 bool libc_find_thread_id(const struct robust_list_head *head, pid_t **id, pid_t **cleared)
 {
     pid_t self = gettid();
-    if (prctl(PR_GET_TID_ADDRESS, cleared) < 0 || !*cleared)
+    *cleared = find_cleared_word();
+    if (!*cleared)
         return false;
     for (*id = (pid_t *)(void *)pthread_self(); (void *)*id < (const void *)head; (*id)++)
         if (**id == self)
@@ -135,20 +156,8 @@ bool libc_find_thread_id(const struct robust_list_head *head, pid_t **id, pid_t 
     return false;
 }
 
-/* What exit was called with. */
-static int exit_status = LIBC_UNTOLD;
-static void (*exit_handler)(int status, void *arg);
-
-static void at_exit(void *arg)
-{
-    exit_handler(exit_status, arg);
-}
-
-int libc_on_exit(void (*handler)(int status, void *arg), void *arg)
-{
-    exit_handler = handler;
-    return __cxa_atexit(at_exit, arg, NULL) == 0 ? 0 : -ENOMEM;
-}
+/* What exit was called with. musl itself calls its own: with 0, when the last thread ends. */
+static int exit_status;
 
 /* Of a static program: what musl's exit does, in parts that musl has for itself. */
 extern void __funcs_on_exit(void) __attribute__((weak));
@@ -178,6 +187,19 @@ __attribute__((visibility("default"))) _Noreturn void exit(int status)
         next(status);
     end_static();
     _Exit(status);
+}
+
+static void (*exit_handler)(int status, void *arg);
+
+static void at_exit(void *arg)
+{
+    exit_handler(exit_status, arg);
+}
+
+int libc_on_exit(void (*handler)(int status, void *arg), void *arg)
+{
+    exit_handler = handler;
+    return __cxa_atexit(at_exit, arg, NULL) == 0 ? 0 : -ENOMEM;
 }
 
 const char *libc_signal_abbreviation(int signal)

@@ -8,7 +8,6 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 void end_note_to(struct end_note *note)
@@ -21,17 +20,6 @@ void end_say(struct end_note *note, int code)
     note->code = code;
     note->at = clock_now();
     atomic_store_explicit(&note->how, code ? BROOD_FAILED : BROOD_RETURNED, memory_order_release);
-}
-
-void end_say_untold(void)
-{
-    struct end_note *note = atomic_load(&wiped->task);
-    if (!note)
-        return;
-    snprintf(note->why, sizeof note->why, "called exit; this C library does not tell with what");
-    note->code = EXIT_FAILURE;
-    note->at = clock_now();
-    atomic_store_explicit(&note->how, BROOD_EXITED, memory_order_release);
 }
 
 int brood_fail(int code, const char *why, ...)

@@ -13,9 +13,6 @@ void end_note_to(struct end_note *note);
 /* The last word: the function returned `code`. */
 void end_say(struct end_note *note, int code);
 
-/* This process called exit, and its libc does not tell with what (os/libc.h). */
-void end_say_untold(void);
-
 /* A sentence of how it ended, from how, code and signal, where nobody has said more: into `why`, unless it has one. */
 void end_explain(brood_end *end);
 

@@ -13,7 +13,6 @@
 #include "os/libc.h"
 #include "os/thread.h"
 #include "os/wiped.h"
-#include "process/end.h"
 #include "process/handle.h"
 #include "process/server.h"
 #include "process/table.h"
@@ -161,10 +160,6 @@ int fini_at_exit(void)
  * left; when all of that is done it ends the process. */
 static void leave(int status, void *done)
 {
-    if (status == LIBC_UNTOLD) {
-        status = EXIT_FAILURE;
-        end_say_untold();
-    }
     if (done)
         child_leave(status);
     bool again = libc_on_exit(leave, leave_done) == 0;
