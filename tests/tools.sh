@@ -42,7 +42,7 @@ answers()
     fi
 }
 
-for tool in install.sh demo.sh check.sh bench.sh; do
+for tool in install.sh demo.sh check.sh bench.sh ports.sh; do
     answers 0 "$tool" --help
     answers 2 "$tool" --bogus
     answers 2 "$tool" bogus
@@ -51,6 +51,8 @@ answers 2 install.sh
 answers 2 install.sh demo bogus
 answers 2 demo.sh --help bogus
 answers 2 bench.sh --svg
+answers 2 ports.sh i386 bogus
+answers 2 ports.sh i386 --help
 answers 2 bench.sh alloc_free --svg
 answers 2 bench.sh alloc_free bogus
 answers 0 bench.sh --quick alloc_free --svg --json --help

@@ -1,6 +1,6 @@
 #!/bin/sh
 # install.sh TASK: says what the task needs from the system and installs what is missing (Debian: apt-get, as root or by
-# sudo). TASK: demo, check or bench. With everything there it changes nothing and needs no rights. Talks on stderr, so
+# sudo). TASK: demo, check, bench, or a port: i386, musl or aarch64. With everything there it changes nothing and needs no rights. Talks on stderr, so
 # that the caller's output stays its own.
 set -eu
 
@@ -23,12 +23,20 @@ procps           pgrep
 libboost-dev     /usr/include/boost/version.hpp
 python3          python3
 python3-cbor2    /usr/lib/python3/dist-packages/cbor2
+linux-libc-dev   /usr/include/linux/futex.h
+musl-tools       musl-gcc
+gcc-i686-linux-gnu     i686-linux-gnu-gcc
+libc6-dev-i386-cross   /usr/i686-linux-gnu/include/stdlib.h
+libc6-i386             /lib/ld-linux.so.2
+lib32gcc-s1            /usr/lib32/libgcc_s.so.1
+gcc-aarch64-linux-gnu  aarch64-linux-gnu-gcc
+libc6-dev-arm64-cross  /usr/aarch64-linux-gnu/include/stdlib.h
 '
 
-usage='usage: sh tools/install.sh demo|check|bench|--help
+usage='usage: sh tools/install.sh demo|check|bench|i386|musl|aarch64|--help
 
-Says what the demonstration, the check or the speed lab needs, and installs what of that is missing (Debian: apt-get, as
-root or by sudo).'
+Says what the demonstration, the check, the speed lab or a port needs, and installs what of that is missing (Debian:
+apt-get, as root or by sudo).'
 
 build='gcc libc6-dev cmake ninja-build'
 libraries='libssl-dev libpng-dev libncurses-dev libuv1-dev'
@@ -36,6 +44,9 @@ case "$#:${1:-}" in
     1:demo) needs="$build $libraries" ;;
     1:check) needs="$build $libraries g++ clang clang-format clang-tidy shellcheck procps python3 python3-cbor2" ;;
     1:bench) needs="$build g++ libboost-dev python3" ;;
+    1:i386) needs="$build gcc-i686-linux-gnu libc6-dev-i386-cross libc6-i386 lib32gcc-s1" ;;
+    1:musl) needs="$build linux-libc-dev musl-tools" ;;
+    1:aarch64) needs="$build gcc-aarch64-linux-gnu libc6-dev-arm64-cross" ;;
     1:--help)
         echo "$usage"
         exit 0
