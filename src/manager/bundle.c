@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define ROOM_FIRST 4096
-#define ANSWER_MOST 64 /* bytes of an answer, besides its value or sentence */
+#define ANSWER_MOST 512 /* bytes of an answer, besides its value or sentence; or with what strerror says */
 
 enum { CALL_OPERATION, CALL_OBJECT, CALL_ARGUMENTS };
 

@@ -13,7 +13,7 @@
 #include "manager/units.h"
 
 #include <errno.h>
-#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 
 static const struct operation operations[] = {
@@ -151,12 +151,10 @@ static const struct {
 
 _Static_assert(COUNT(operations) < SLOTS / 2, "most names are found at once");
 
-/* Of the operations, by their names: filled at the first use, then constant. */
-static struct {
-    const struct operation *operation;
-    size_t size;
-} slots[SLOTS];
-static pthread_once_t slots_once = PTHREAD_ONCE_INIT;
+/* Of the operations, by their names. Whoever looks first fills them; whoever does meanwhile, or in a child that was
+ * forked meanwhile, does the same again, and finds each where it is or belongs. */
+static const struct operation *_Atomic slots[SLOTS];
+static atomic_bool filled;
 
 static unsigned slot_of(const char *name, size_t size)
 {
@@ -169,20 +167,25 @@ static unsigned slot_of(const char *name, size_t size)
 static void fill_slots(void)
 {
     for (size_t i = 0; i < COUNT(operations); i++) {
+        const struct operation *there;
         unsigned slot = slot_of(operations[i].name, strlen(operations[i].name));
-        while (slots[slot].operation)
+        while ((there = atomic_load_explicit(&slots[slot], memory_order_relaxed)) && there != &operations[i])
             slot = (slot + 1) % SLOTS;
-        slots[slot].operation = &operations[i];
-        slots[slot].size = strlen(operations[i].name);
+        atomic_store_explicit(&slots[slot], &operations[i], memory_order_relaxed);
     }
+    /* Release: pairs with the load in operation_named. */
+    atomic_store_explicit(&filled, true, memory_order_release);
 }
 
 const struct operation *operation_named(const char *name, size_t size)
 {
-    pthread_once(&slots_once, fill_slots);
-    for (unsigned slot = slot_of(name, size); slots[slot].operation; slot = (slot + 1) % SLOTS)
-        if (slots[slot].size == size && memcmp(slots[slot].operation->name, name, size) == 0)
-            return slots[slot].operation;
+    const struct operation *there;
+    if (!atomic_load_explicit(&filled, memory_order_acquire))
+        fill_slots();
+    unsigned slot = slot_of(name, size);
+    for (; (there = atomic_load_explicit(&slots[slot], memory_order_relaxed)); slot = (slot + 1) % SLOTS)
+        if (strlen(there->name) == size && memcmp(there->name, name, size) == 0)
+            return there;
     return NULL;
 }
 
