@@ -6,7 +6,7 @@
  *     int failed = brood_batch_run(batch);
  *
  * What a message costs, above all to another machine, is paid once for all of them: a small call in a batch takes
- * less than half a microsecond. They are done in their order, each as if it had been called by itself: one that fails
+ * well under a microsecond. They are done in their order, each as if it had been called by itself: one that fails
  * keeps none of the others from being done, and each is one step. The batch is none: do not count on nobody's call
  * coming in between. As long as the server is at a batch it serves nobody else.
  *
