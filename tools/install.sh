@@ -1,7 +1,7 @@
 #!/bin/sh
 # install.sh TASK: says what the task needs from the system and installs what is missing (Debian: apt-get, as root or by
-# sudo). TASK: demo, check, bench, or a port: i386, musl or aarch64. With everything there it changes nothing and needs no rights. Talks on stderr, so
-# that the caller's output stays its own.
+# sudo). TASK: demo, check, bench, or a port: i386, musl or aarch64. With everything there it changes nothing and needs
+# no rights. Talks on stderr, so that the caller's output stays its own.
 set -eu
 
 # package, and what shows that it is there: a command, or a file

@@ -163,7 +163,8 @@ BROOD_API brood_managed_queue *brood_manager_joinable_queue(brood_manager *manag
 
 /* The same, of what begins with something: a new value; the items of a new array, a list, which has so many for ever.
  * One that is there already is as it is. In C these are plain C values or a brood_any. NULL, EINVAL: also, the value is
- * NULL, or has a string that is no UTF-8; the items are no list.  EMSGSIZE: lists and maps lie more than 64 deep, or max_depth. */
+ * NULL, or has a string that is no UTF-8; the items are no list.  EMSGSIZE: lists and maps lie more than 64 deep, or
+ * max_depth. */
 BROOD_API brood_managed_value *brood_manager_value(brood_manager *manager, const char *name, const brood_any *value);
 BROOD_API brood_managed_array *brood_manager_array(brood_manager *manager, const char *name, const brood_any *items);
 

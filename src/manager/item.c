@@ -52,8 +52,8 @@ static int by_hash(const void *left, const void *right)
     return a < b ? -1 : a > b;
 }
 
-/* The value that belongs to the key, among `most` pairs from `right` on, which goes round: where both maps have the same
- * order the first look finds it. `right` is behind it then. */
+/* The value that belongs to the key, among `most` pairs from `right` on, which goes round: where both maps have the
+ * same order the first look finds it. `right` is behind it then. */
 static bool find_near(const struct item *map, struct cursor *right, uint64_t *passed, uint64_t most,
                       const struct item *key, struct item *value)
 {

@@ -12,8 +12,8 @@
 
 #define LINK_WHY 160
 
-/* In two lists, if it is a thread's: that one's, and the remote's. end: NULL when that is closed. number: of the last request. failed:
- * errno of what ended it; why: with that. */
+/* In two lists, if it is a thread's: that one's, and the remote's. end: NULL when that is closed. number: of the last
+ * request. failed: errno of what ended it; why: with that. */
 struct link {
     struct link *next_of_thread, *next;
     struct remote *remote;

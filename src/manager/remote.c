@@ -119,7 +119,7 @@ static int ask_over(struct link *link, const struct brood_manager *manager, cons
         out = (struct out){ .bytes = large, .room = size };
         failed = write_request(&out, call, link->number, request, args);
     }
-    struct link_answer answer;
+    struct link_answer answer = { .result = 0 };
     if (failed == 0)
         failed = link_exchange(link, out.bytes, out.size, timeout_ms, &answer);
     free(large);

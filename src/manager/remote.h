@@ -19,7 +19,8 @@ struct link;
 
 /* In the private memory of the process that connected. Constant once it is connected, but for the first four. uses: the
  * manager's, until it is destroyed, and its lines': each thread frees its own. links: under `guard`, as is their
- * closing. keeper: the line that keeps the session. options: with copies of all that they point to, which are `kept`. most: bytes of a request. */
+ * closing. keeper: the line that keeps the session. options: with copies of all that they point to, which are `kept`.
+ * most: bytes of a request. */
 struct remote {
     _Atomic unsigned uses;
     _Atomic bool closed;
