@@ -79,12 +79,17 @@ typedef struct brood_manager_options {
                          * encoded (brood/any.h); 256 at least: EMSGSIZE. For brood_manager_listen see max_message
                          * there, too: of longer messages not even the arguments are read */
     size_t max_depth;   /* how deep lists and maps may lie in a value, from 1 to 64, which 0 means too: EMSGSIZE */
-    void *reserved[4];
+    const char *load;   /* a file of brood_manager_save, the caller's to read: its objects are there from the beginning.
+                         * NULL: none are */
+    void *reserved[3];
 } brood_manager_options;
 
 /* Starts a server, and returns when it can be called. By fork it begins as a copy of its starter's memory.
  * NULL, EINVAL: bad options.  EOWNERDEAD: the server ended as it began; the sentence says how.  And what
- * brood_process_start says. If the starter is killed in it, the server ends too. */
+ * brood_process_start says. If the starter is killed in it, the server ends too.
+ * Of a file to load besides, and then no server is there: what open(2) and read(2) say.  EBADMSG: it is torn, changed, or
+ * no file of brood_manager_save.  EFBIG: 4 GiB or more.  ENOSPC, ENOMEM, EMSGSIZE: more, or deeper, than the limits say,
+ * or than there is memory for. */
 BROOD_API brood_manager *brood_manager_start(const brood_manager_options *options);
 
 /* Ends the server, and returns when it is gone: calls under way, and those to come, fail with EPIPE. 0, also if it has
@@ -139,6 +144,20 @@ typedef struct brood_manager_stats {
 
 /* Asks the server. EINVAL: also, `stats` is NULL. */
 BROOD_API int brood_manager_stat(brood_manager *manager, brood_manager_stats *stats);
+
+/* Writes the objects that have a name to a file, for brood_manager_options.load: dictionaries, lists, sets, namespaces,
+ * values and arrays, as they are at one moment; others, and who has handles, are not kept. The server does no more than
+ * copy them into the region; the file is written by the caller, meanwhile others are served. It is CBOR with a checksum
+ * (docs/protocol.md).
+ *
+ * It is written as `path` with ".new" behind it, which is overwritten, and takes the place of the old one when all of it
+ * is on the disk (fsync(2)). Who looks there finds the old file or the new one, whole, also if the caller is killed in
+ * it or the machine loses its power; ".new" may be left then, until the next time. Its rights are what umask(2) leaves
+ * of 0666.
+ * 0.  EBUSY: another call saves there now.  EFBIG: more than RLIMIT_FSIZE, or 4 GiB.  ECHILD: the manager is another
+ * family's.  EINVAL: also, the path is NULL, or ".new" is there and no file.  ENAMETOOLONG, and what open(2), write(2),
+ * fsync(2) and rename(2) say: nothing is changed, and ".new" is gone. */
+BROOD_API int brood_manager_save(brood_manager *manager, const char *path);
 
 /* A new handle of the object of that name, which is made if there is none; NULL: of a new one without a name. A caller
  * killed in it loses some 64 bytes of the region at most. NULL, EINVAL: the name is no UTF-8, or that of an object of

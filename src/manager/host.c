@@ -8,6 +8,7 @@
 #include "manager/objects.h"
 #include "manager/reply.h"
 #include "manager/server.h"
+#include "manager/snapshot.h"
 #include "os/clock.h"
 #include "os/program.h"
 #include "os/setup.h"
@@ -64,6 +65,10 @@ static int answer(void *context, struct client *client, const void *content, siz
         return listen_here(host->manager, client, &arguments, reply);
     if (request.object == 0 && request.method == MANAGER_BATCH)
         return bundle_call(host->objects, client, &arguments, request.count, reply, &host->calls);
+    if (request.object == 0 && request.method == MANAGER_SNAPSHOT)
+        return snapshot_take(host->objects, reply);
+    if (request.object == 0 && request.method == MANAGER_RESTORE)
+        return snapshot_restore(host->objects, &arguments, reply);
     return objects_call(host->objects, client, &request, &arguments, reply);
 }
 

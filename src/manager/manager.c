@@ -3,6 +3,7 @@
 
 #include "error/error.h"
 #include "error/log.h"
+#include "manager/archive.h"
 #include "manager/cbor.h"
 #include "manager/remote.h"
 #include "os/clock.h"
@@ -115,8 +116,14 @@ brood_manager *brood_manager_start(const brood_manager_options *options)
     if (!manager)
         return NULL;
     manager->server = start_server(manager);
-    if (manager->server && await_beginning(manager) == 0)
-        return manager;
+    if (manager->server && await_beginning(manager) == 0) {
+        if (!options || !options->load || archive_load(manager, "brood_manager_start", options->load) == 0)
+            return manager;
+        int unread = errno;
+        brood_manager_destroy(manager);
+        errno = unread;
+        return NULL;
+    }
     int failed = errno;
     if (manager->server)
         process_discard(manager->server);

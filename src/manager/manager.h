@@ -74,6 +74,8 @@ enum manager_method {
     MANAGER_JOINABLE_QUEUE,    /* what is got from it is lent */
     MANAGER_BATCH,             /* calls, a list each: manager/bundle.h */
     MANAGER_LISTEN,            /* (address, options: manager/listen.c): the address; of its own family only */
+    MANAGER_SNAPSHOT,          /* of its own family only: manager/snapshot.h */
+    MANAGER_RESTORE,           /* (a snapshot): of its starter only */
 };
 
 /* Bytes that are somebody's. */

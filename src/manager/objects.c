@@ -279,6 +279,33 @@ static int open_object(struct objects *objects, int32_t process, unsigned type, 
     return reply_item(reply, 0, &id);
 }
 
+const struct pair *objects_next(const struct objects *objects, const struct pair *after, struct object **object)
+{
+    const struct pair *next = mapping_next(&objects->names, after);
+    *object = next ? find(objects, next->value.natural) : NULL;
+    return next;
+}
+
+int objects_add(struct objects *objects, unsigned type, const struct item *name, struct object **object,
+                struct parcel *reply)
+{
+    int failed = check_count(objects, reply);
+    if (failed < 0)
+        return failed;
+    if (mapping_find(&objects->names, name))
+        return reply_fail(reply, -EEXIST, "there are two objects of one name");
+    *object = make(objects, type);
+    failed = *object ? give_name(objects, *object, name) : -ENOMEM;
+    if (failed < 0 && *object)
+        forget_if_unused(objects, *object);
+    return failed < 0 ? reply_fail(reply, failed, "the server has no memory for %s", kinds[type]->article) : 0;
+}
+
+int objects_depth(const struct objects *objects)
+{
+    return (int)objects->limits.depth;
+}
+
 static int forget(struct objects *objects, const struct item *name, struct parcel *reply)
 {
     struct pair *pair = mapping_find(&objects->names, name);

@@ -11,7 +11,9 @@
 #include "manager/manager.h"
 #include "manager/server.h"
 
+struct object;
 struct objects;
+struct pair;
 
 /* NULL: no memory. */
 struct objects *objects_create(const struct manager_limits *limits);
@@ -30,6 +32,15 @@ void objects_gone(struct client *client);
 
 /* Gives back what processes had that are gone. */
 void objects_look(struct objects *objects);
+
+/* The next object that has a name, after that one (NULL: the first): its name, and it. NULL: there is no more. */
+const struct pair *objects_next(const struct objects *objects, const struct pair *after, struct object **object);
+
+/* A new one, empty, of which nobody has a handle; what it may be made of is no more deep than the server's limit. 0, or
+ * why not, with a sentence: -ENOSPC, -ENOMEM; -EEXIST: there is one of that name. */
+int objects_add(struct objects *objects, unsigned type, const struct item *name, struct object **object,
+                struct parcel *reply);
+int objects_depth(const struct objects *objects);
 
 size_t objects_count(const struct objects *objects);
 size_t objects_handles(const struct objects *objects);

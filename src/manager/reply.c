@@ -31,7 +31,7 @@ static int too_large(struct parcel *reply, size_t size)
 }
 
 /* Of a list or map item_write gives the head alone, and this all. */
-static void put(struct out *out, const struct item *item)
+void write_item(struct out *out, const struct item *item)
 {
     if (item->kind != BROOD_LIST && item->kind != BROOD_MAP) {
         item_write(out, item);
@@ -53,7 +53,7 @@ int reply_item(struct parcel *reply, int result, const struct item *item)
         return -ENOMEM;
     }
     struct out out = { .bytes = bytes, .room = size };
-    put(&out, item);
+    write_item(&out, item);
     if (size > CHANNEL_ROOM && out.size <= CHANNEL_ROOM)
         memcpy(reply->bytes, bytes, out.size); /* where one looks for so few */
     reply->size = (uint32_t)out.size;
@@ -66,23 +66,23 @@ int reply_datum(struct parcel *reply, int result, const struct datum *datum)
     return reply_item(reply, result, &item);
 }
 
-static void put_all(struct out *out, const struct mapping *mapping, bool keys, bool values)
+void write_mapping(struct out *out, const struct mapping *mapping, bool keys, bool values)
 {
     struct item head = { .kind = keys && values ? BROOD_MAP : BROOD_LIST, .natural = mapping->count };
     item_write(out, &head);
     for (const struct pair *pair = NULL; (pair = mapping_next(mapping, pair));) {
         struct item key = datum_item(&pair->key), value = datum_item(&pair->value);
         if (keys)
-            put(out, &key);
+            write_item(out, &key);
         if (values)
-            put(out, &value);
+            write_item(out, &value);
     }
 }
 
 int reply_mapping(struct parcel *reply, const struct mapping *mapping, bool keys, bool values)
 {
     struct out out = { .bytes = NULL };
-    put_all(&out, mapping, keys, values); /* how much it is */
+    write_mapping(&out, mapping, keys, values); /* how much it is */
     size_t size = out.size;
     if (size > reply_most)
         return too_large(reply, size);
@@ -92,24 +92,24 @@ int reply_mapping(struct parcel *reply, const struct mapping *mapping, bool keys
         return -ENOMEM;
     }
     out = (struct out){ .bytes = bytes, .room = size };
-    put_all(&out, mapping, keys, values);
+    write_mapping(&out, mapping, keys, values);
     return 0;
 }
 
-static void put_data(struct out *out, const struct datum *data, size_t count)
+void write_data(struct out *out, const struct datum *data, size_t count)
 {
     const struct item head = { .kind = BROOD_LIST, .natural = count };
     item_write(out, &head);
     for (size_t i = 0; i < count; i++) {
         struct item item = datum_item(&data[i]);
-        put(out, &item);
+        write_item(out, &item);
     }
 }
 
 int reply_data(struct parcel *reply, const struct datum *data, size_t count)
 {
     struct out out = { .bytes = NULL };
-    put_data(&out, data, count);
+    write_data(&out, data, count);
     size_t size = out.size;
     if (size > reply_most)
         return too_large(reply, size);
@@ -119,7 +119,7 @@ int reply_data(struct parcel *reply, const struct datum *data, size_t count)
         return -ENOMEM;
     }
     out = (struct out){ .bytes = bytes, .room = size };
-    put_data(&out, data, count);
+    write_data(&out, data, count);
     return 0;
 }
 

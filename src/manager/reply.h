@@ -25,6 +25,12 @@ int reply_data(struct parcel *reply, const struct datum *data, size_t count);
 /* Adds the amount to the number, and replies with the sum; or says why not. */
 int reply_sum(struct parcel *reply, struct datum *number, const struct item *amount);
 
+/* What replies are made of: a value whose bytes may lie elsewhere; a list (or with both: a map) of keys, or values; a
+ * list. What does not fit is only counted. */
+void write_item(struct out *out, const struct item *item);
+void write_mapping(struct out *out, const struct mapping *mapping, bool keys, bool values);
+void write_data(struct out *out, const struct datum *data, size_t count);
+
 /* "an int", "nil": for sentences. */
 const char *item_is_what(const struct item *item);
 
