@@ -87,9 +87,9 @@ typedef struct brood_manager_options {
 /* Starts a server, and returns when it can be called. By fork it begins as a copy of its starter's memory.
  * NULL, EINVAL: bad options.  EOWNERDEAD: the server ended as it began; the sentence says how.  And what
  * brood_process_start says. If the starter is killed in it, the server ends too.
- * Of a file to load besides, and then no server is there: what open(2) and read(2) say.  EBADMSG: it is torn, changed, or
- * no file of brood_manager_save.  EFBIG: 4 GiB or more.  ENOSPC, ENOMEM, EMSGSIZE: more, or deeper, than the limits say,
- * or than there is memory for. */
+ * Of a file to load besides, and then no server is there: what open(2) and read(2) say.  EBADMSG: it is torn, changed,
+ * or no file of brood_manager_save.  EFBIG: 4 GiB or more.  ENOSPC, ENOMEM, EMSGSIZE: more, or deeper, than the limits
+ * say, or than there is memory for. */
 BROOD_API brood_manager *brood_manager_start(const brood_manager_options *options);
 
 /* Ends the server, and returns when it is gone: calls under way, and those to come, fail with EPIPE. 0, also if it has
@@ -150,10 +150,10 @@ BROOD_API int brood_manager_stat(brood_manager *manager, brood_manager_stats *st
  * copy them into the region; the file is written by the caller, meanwhile others are served. It is CBOR with a checksum
  * (docs/protocol.md).
  *
- * It is written as `path` with ".new" behind it, which is overwritten, and takes the place of the old one when all of it
- * is on the disk (fsync(2)). Who looks there finds the old file or the new one, whole, also if the caller is killed in
- * it or the machine loses its power; ".new" may be left then, until the next time. Its rights are what umask(2) leaves
- * of 0666.
+ * It is written as `path` with ".new" behind it, which is overwritten, and takes the place of the old one when all of
+ * it is on the disk (fsync(2)). Who looks there finds the old file or the new one, whole, also if the caller is killed
+ * in it or the machine loses its power; ".new" may be left then, until the next time. Its rights are what umask(2)
+ * leaves of 0666.
  * 0.  EBUSY: another call saves there now.  EFBIG: more than RLIMIT_FSIZE, or 4 GiB.  ECHILD: the manager is another
  * family's.  EINVAL: also, the path is NULL, or ".new" is there and no file.  ENAMETOOLONG, and what open(2), write(2),
  * fsync(2) and rename(2) say: nothing is changed, and ".new" is gone. */

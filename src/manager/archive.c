@@ -1,8 +1,8 @@
 /* manager/archive.c: saving and loading.
  *
  * A file is the CBOR list ["brood manager", 1, snapshot, checksum], where all but the snapshot has a fixed length, so
- * that the checksum, CRC-32 in a byte string, is found from the file's end. A new file is made beside the old one, under
- * a lock that the kernel gives back when its holder dies, and takes its place by rename(2), which is the commit.
+ * that the checksum, CRC-32 in a byte string, is found from the file's end. A new file is made beside the old one,
+ * under a lock that the kernel gives back when its holder dies, and takes its place by rename(2), the commit.
  */
 #include "manager/archive.h"
 
