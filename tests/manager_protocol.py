@@ -12,6 +12,7 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 import traceback
 
@@ -367,6 +368,32 @@ def gone_while_waiting(server):
     assert one.ask([6, "forget", "l"])[1] == 0
 
 
+def cancelled_without_end(server):
+    """Whoever says nothing else holds nobody up; and what has another number is not what waits."""
+    one, other = Raw(server), Raw(server)
+    numbers = [line.ask([1, "lock", "l"])[2] for line in (one, other)]
+    assert one.ask([2, "lock.acquire", numbers[0], True])[1] == 0
+    other.send(cbor2.dumps([2, "lock.acquire", numbers[1], True]))
+    content, over = cbor2.dumps([3, "cancel"]), threading.Event()
+
+    def cancel():
+        while not over.is_set():
+            other.socket.sendall((struct.pack("!i", len(content)) + content) * 1000)
+
+    sender = threading.Thread(target=cancel)
+    sender.start()
+    try:
+        for i in range(20):
+            while one.ask([i, "stat"])[2]["waiting"] != 1:
+                pass
+    finally:
+        over.set()
+        sender.join()
+    other.send(cbor2.dumps([2, "cancel"]))
+    assert other.receive()[:2] == [2, "ETIMEDOUT"]
+    assert one.ask([6, "forget", "l"])[1] == 0
+
+
 def said_and_done(server):
     """Who has nothing more to say still gets the answers."""
     line = Raw(server)
@@ -464,8 +491,8 @@ def noise(server):
         line.socket.close()
 
 
-CASES = (every_operation, batches, sessions, keys, waiting, not_taken, gone_while_waiting, many_ahead, said_and_done,
-         bad_requests, bad_greetings, bad_frames, slow_readers, noise)
+CASES = (every_operation, batches, sessions, keys, waiting, not_taken, gone_while_waiting, cancelled_without_end,
+         many_ahead, said_and_done, bad_requests, bad_greetings, bad_frames, slow_readers, noise)
 for case in CASES:
     server = Server()
     witness = Manager(server.address)  # whatever the others do, it is served

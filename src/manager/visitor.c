@@ -280,12 +280,16 @@ static void ask(struct visitor_line *line, const struct message *message)
     channel_send(thread_self(), &line->manager->board, line->channel);
 }
 
+static bool is_of_last(const struct visitor_line *line, const struct message *message)
+{
+    return message->number.kind == line->number.kind && message->number.natural == line->number.natural;
+}
+
 /* Of the last request, which has been answered: whether the answer has arrived. (What was to be cancelled has not
  * waited.) */
 static void heed(struct visitor_line *line, const struct message *message)
 {
-    bool of_last = message->number.kind == line->number.kind && message->number.natural == line->number.natural;
-    if (!line->channel || !of_last)
+    if (!line->channel || !is_of_last(line, message))
         return;
     if (message->operation->method == LINE_TOOK)
         channel_took(line->channel);
@@ -314,27 +318,33 @@ static void carry_out(struct visitor_line *line, const uint8_t *bytes, size_t si
         ask(line, &message);
 }
 
-/* While a request is under way: the first that follows may be that it is not to be waited for any more. */
-static void look_for_cancel(struct visitor_line *line)
+/* While a request is under way: the first that follows may be that it is not to be waited for any more. False: it is
+ * something else, or has not come wholly. */
+static bool take_cancel(struct visitor_line *line)
 {
     const uint8_t *bytes;
     size_t size, whole;
     struct message message;
     char why[MESSAGE_WHY];
-    while (first_message(line, &bytes, &size, &whole) == 1 && message_read(bytes, size, &message, why) == 0 &&
-           message.operation->type == 0 && message.operation->method == LINE_CANCEL) {
-        drop_first(line, whole);
+    if (first_message(line, &bytes, &size, &whole) != 1 || message_read(bytes, size, &message, why) < 0 ||
+        message.operation->type != 0 || message.operation->method != LINE_CANCEL)
+        return false;
+    bool of_this = is_of_last(line, &message); /* before the bytes that it lies in are dropped */
+    drop_first(line, whole);
+    if (of_this)
         channel_cancel(thread_self(), &line->manager->board, line->channel);
-    }
+    return true;
 }
 
 /* Reads on meanwhile, so that the end of the line is seen. Who has gone does not wait, and still gets the answer, if it
  * is only that it has nothing more to say. */
 static void await_answer(struct visitor_line *line)
 {
-    do
-        look_for_cancel(line);
-    while (line->in_size < AHEAD && read_in(line));
+    for (int steps = 0; take_cancel(line) || (line->in_size < AHEAD && read_in(line)); steps++)
+        if (steps == AT_ONCE || channel_is_answered(line->channel)) {
+            line->visitor.more = true;
+            return;
+        }
     if (line->over)
         channel_cancel(thread_self(), &line->manager->board, line->channel);
     if (line->over || line->in_size >= AHEAD)
