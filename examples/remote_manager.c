@@ -61,7 +61,7 @@ int main(int argc, char **argv)
     brood_dict_set(dict, "count", 1);
     for (int i = 0; i < 2; i++)
         if (start_another(address) != 0)
-            return fail();
+            return 1;
     if (brood_dict_get(dict, "count", &count) < 0)
         return fail();
     printf("%lld\n", (long long)count.integer);

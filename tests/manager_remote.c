@@ -212,7 +212,7 @@ static void killed_in_calls(void)
     brood_dict *dict = CHECK_POINTER(brood_manager_dict(manager, "sums"));
     CHECK_RESULT(brood_dict_set(dict, "count", 0), 0);
     uint32_t random = 7;
-    int rounds = harness_times(12);
+    int rounds = harness_times(8);
     for (int i = 0; i < rounds; i++) {
         int before = atomic_load(&notes()->reached);
         pid_t pid = harness_start("client");
@@ -453,6 +453,60 @@ static void keys(void)
     finish(manager);
 }
 
+/* What is no server of this version's, or none at all: each says so to one who connects. */
+struct impostor {
+    brood_listener *listener;
+    const char *answer;
+    size_t size;
+};
+
+static void *answer_once(void *arg)
+{
+    const struct impostor *impostor = arg;
+    char request[200];
+    size_t got;
+    brood_connection *end = CHECK_POINTER(brood_listener_accept(impostor->listener, 15000));
+    CHECK_RESULT(brood_connection_recv(end, request, sizeof request, &got, 15000), 0);
+    if (impostor->answer)
+        CHECK_RESULT(brood_connection_send(end, impostor->answer, impostor->size, 15000), 0);
+    CHECK_RESULT(brood_connection_close(end), 0);
+    return NULL;
+}
+
+static void impostors(void)
+{
+    static const struct {
+        const char *answer;
+        int code;
+    } answers[] = {
+        { "\x83\x01\x66"
+          "EPROTO\x69version 2",
+          EPROTO },
+        { "\x83\x01\x18\x00\xa0", EPROTO },
+        { "\x83\x07\x18\x00\xa0", EPROTO },
+        { "\x83\xf6\x66"
+          "EUSERS\x64"
+          "full",
+          EUSERS },
+        { "\xff", EPROTO },
+        { "HTTP/1.1 400 Bad Request", EPROTO },
+        { NULL, EOWNERDEAD },
+    };
+    brood_listener *listener = CHECK_POINTER(brood_listener_create("tcp:127.0.0.1:0", NULL));
+    for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
+        const char *answer = answers[i].answer;
+        struct impostor impostor = { listener, answer, answer ? strlen(answer) : 0 };
+        pthread_t thread;
+        if (answer && answer[2] == 0x18) /* with a 0 in it */
+            impostor.size = 5;
+        NEED(pthread_create(&thread, NULL, answer_once, &impostor) == 0);
+        CHECK_NULL(brood_manager_connect(brood_listener_address(listener), NULL), answers[i].code);
+        pthread_join(thread, NULL);
+    }
+    CHECK_RESULT(brood_listener_destroy(listener), 0);
+    CHECK_RESULT(brood_heap_check(), 0);
+}
+
 static void without_key(void)
 {
     brood_manager *manager = start(NULL), *remote = join(NULL);
@@ -509,7 +563,7 @@ static void several_places(void)
 static const struct test_case cases[] = {
     { .name = "another_program", .run = another_program },
     { .name = "killed_client", .run = killed_client },
-    { .name = "killed_in_calls", .run = killed_in_calls },
+    { .name = "killed_in_calls", .run = killed_in_calls, .deadline_s = 60 },
     { .name = "server_killed", .run = server_killed },
     { .name = "server_shut_down", .run = server_shut_down },
     { .name = "threads_of_one", .run = threads_of_one },
@@ -519,6 +573,7 @@ static const struct test_case cases[] = {
     { .name = "over_tcp", .run = over_tcp },
     { .name = "over_tls", .run = over_tls },
     { .name = "keys", .run = keys },
+    { .name = "impostors", .run = impostors },
     { .name = "without_key", .run = without_key },
     { .name = "wrong_places", .run = wrong_places },
     { .name = "several_places", .run = several_places },

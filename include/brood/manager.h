@@ -104,7 +104,7 @@ BROOD_API int brood_manager_destroy(brood_manager *manager);
 /* Has the server listen at an address too, for those outside the family: brood/listener.h has addresses, keys, TLS, and
  * what strangers meet with. Any process of the family may call it, any number of times. Files and relative paths are
  * the server's to open; texts are UTF-8. Without a key whoever reaches the address may do with the objects as he likes:
- * a path is guarded by its folder, a port by nothing.
+ * a path is guarded by its folder, a port by nothing. At most 1,000 connections are served at a time; more wait.
  * 0, and who connects from then on is served.  EADDRINUSE, EACCES, EADDRNOTAVAIL, ENOENT, ENOTSUP, EMFILE, ENFILE: as
  * brood_listener_create says.  ECHILD: the manager is another family's. */
 BROOD_API int brood_manager_listen(brood_manager *manager, const char *address, const brood_listener_options *options);
@@ -126,7 +126,7 @@ BROOD_API const char *brood_manager_address(const brood_manager *manager);
  * family; what it had asked for is done wholly or not at all. EOWNERDEAD, of every call from then on: the server was
  * killed, or the line is cut: what was asked for may have been done, or not. EPIPE: it was shut down.
  * NULL, and errno: what brood_connection_open says (EACCES: the key).  EPROTO: what answers is no such server, or of
- * another version.  ENOMEM. */
+ * another version.  EOWNERDEAD: it hung up.  ENOMEM. */
 BROOD_API brood_manager *brood_manager_connect(const char *address, const brood_connection_options *options);
 
 /* The server's process id; 0: it has ended. For messages, and to look at it. */
