@@ -410,6 +410,7 @@ static int use_anothers(void *arg)
 
 static void pool_of_another(void)
 {
+    new_ground();
     brood_pool *pool = CHECK_POINTER(brood_pool_create(2, NULL));
     brood_process *process = CHECK_POINTER(brood_process_start(use_anothers, pool, 0, NULL));
     brood_end end;
