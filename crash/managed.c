@@ -180,7 +180,7 @@ static void wake_set(struct scene *scene)
 static void wake_come(struct scene *scene)
 {
     int told = brood_managed_barrier_wait(scene->ground->barrier, SURVIVOR_MS);
-    if (told != BROOD_CHOSEN)
+    if (told < 0) /* either may be the last to come, to the server */
         fault(scene, told, "the founder", "complete the round");
 }
 
