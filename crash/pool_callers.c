@@ -111,7 +111,8 @@ static void map(struct point *point, brood_task *task, const char *what)
             point_fault(point, POINT_TORN, "%s: %d is no square", what, squares[i]);
 }
 
-/* What the dead one had is given back by the keeper; its record, and the name of its task, stay with the pool. */
+/* What the dead one had is given back by the keeper; its record, and the name of its task, stay with the pool. What a
+ * map of the creator's had, if a worker was slow to leave it, is given back by the next. */
 static void await_blocks(struct point *point)
 {
     enum { STAYS = 3 };
@@ -123,6 +124,7 @@ static void await_blocks(struct point *point)
             return;
         }
         nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+        map(point, square, "a map meanwhile");
     }
 }
 
