@@ -7,6 +7,7 @@
 #include "point.h"
 
 #include <brood.h>
+#include <limits.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -409,7 +410,7 @@ const struct operation managed_operations[] = {
       .modes = ALL_MODES, .quick = 60, .first = 1, .switches = 1 },
     { "managed_section", "acquire, change what is guarded, release", run,
       ACT(.before = before_warm, .act = act_section, .check = check_lock), .modes = ALL_MODES, .quick = 60,
-      .switches = 2 },
+      .switches = INT_MAX }, /* a place of waiting for a reply may be met in the other of the two calls */
     { "managed_wait", "acquire that waits its turn", run,
       ACT(.before = before_warm, .act = act_acquire, .wake = release_held, .check = check_lock, .held = true),
       .modes = ALL_MODES, .quick = 60, .last = 1, .switches = 1 },
