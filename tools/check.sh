@@ -14,7 +14,8 @@ usage: sh tools/check.sh [--long | --help]
 
 Builds with gcc, clang, AddressSanitizer + UBSan and ThreadSanitizer in build, build-clang, build-asan and build-tsan,
 runs the tests in each (the crash lab in the first; in the last those of a single process, which is all that it sees),
-and looks over the sources. Takes some minutes.
+and looks over the sources. Takes some minutes. The builds behind the first, and clang-tidy, run beside the tests, at
+the lowest priority: those processes wait most of the time.
 
   --long  besides: the whole crash lab, the fuzzers for ten minutes each, and the tests 20 times over with all
           processors busy. Takes an hour and more.
@@ -45,6 +46,7 @@ passed=0
 failed=0
 skipped=0
 burners=''
+beside='' # the process that runs what runs beside the tests
 
 # The tests' own temporary folder, so that what they forget is seen. Open to all, as /tmp is: some change their user.
 work=$(mktemp -d)
@@ -57,6 +59,9 @@ clean_up()
     for burner in $burners; do
         kill "$burner" 2>/dev/null || true
     done
+    if [ -n "$beside" ] && kill "$beside" 2>/dev/null; then
+        marked "$beside_mark" | xargs -r kill 2>/dev/null || true
+    fi
     rm -rf "$work"
 }
 trap clean_up EXIT
@@ -66,9 +71,20 @@ shared_before=$(ls -A /dev/shm 2>/dev/null || true)
 
 # Whoever descends from here carries this mark in its environment, wherever it was forked or spawned.
 mark="BROOD_CHECK=$$"
+beside_mark="BROOD_CHECK_BESIDE=$$"
 descendant()
 {
     env "$mark" TMPDIR="$work/tmp" "$@"
+}
+
+# The ids of the processes that carry a mark.
+marked()
+{
+    for process in /proc/[0-9]*; do
+        if { tr '\0' '\n' <"$process/environ" | grep -qxF "$1"; } 2>/dev/null; then
+            echo "${process#/proc/}"
+        fi
+    done
 }
 
 stage()
@@ -118,11 +134,40 @@ add()
 
 build()
 {
-    cmake --preset "$1" >"$work/found" 2>&1 || {
-        cat "$work/found"
+    cmake --preset "$1" >"$work/found.$1" 2>&1 || {
+        cat "$work/found.$1"
         return 1
     }
-    cmake --build --preset "$1" -- --quiet
+    nice -n 19 cmake --build --preset "$1" -- --quiet
+}
+
+# run_beside: all builds but the first, and clang-tidy. Of each, NAME.log is what it says, and NAME.ended, which comes
+# last, its exit status and how many seconds it took.
+run_beside()
+{
+    for name in clang asan tsan tidy; do
+        began_beside=$(date +%s)
+        status=0
+        if [ "$name" = tidy ]; then
+            tidy >"$work/$name.log" 2>&1 || status=$?
+        else
+            build "$name" >"$work/$name.log" 2>&1 || status=$?
+        fi
+        echo "$status $(($(date +%s) - began_beside))" >"$work/ended"
+        mv "$work/ended" "$work/$name.ended"
+    done
+}
+
+# of_beside NAME: waits for it, and is it, for `one`.
+of_beside()
+{
+    while [ ! -e "$work/$1.ended" ] && kill -0 "$beside" 2>/dev/null; do
+        sleep 1
+    done
+    read -r status seconds <"$work/$1.ended" || return 1 # it died
+    stage_began=$(($(date +%s) - seconds))
+    cat "$work/$1.log"
+    return "$status"
 }
 
 # Reads ctest's report; writes what the failed tests said, and after it a line with the sums.
@@ -218,7 +263,7 @@ tidy()
             if [ ! -e "$clean" ] || [ -n "$(find "$source" "$shared" -newer "$clean")" ]; then
                 echo "$source"
             fi
-        done | xargs -r -P "$jobs" -n 1 sh -c \
+        done | nice -n 19 xargs -r -P "$jobs" -n 1 sh -c \
         'clang-tidy -p build-clang --quiet "$1" && touch "build-clang/tidy/$(echo "$1" | tr / -)"' tidy
 }
 
@@ -329,11 +374,9 @@ openssl_module()
 leftovers()
 {
     status=0
-    for process in /proc/[0-9]*; do
-        if { tr '\0' '\n' <"$process/environ" | grep -qxF "$mark"; } 2>/dev/null; then
-            echo "still running: ${process#/proc/} $({ tr '\0' ' ' <"$process/cmdline"; } 2>/dev/null || true)"
-            status=1
-        fi
+    for process in $(marked "$mark"); do
+        echo "still running: $process $({ tr '\0' ' ' <"/proc/$process/cmdline"; } 2>/dev/null || true)"
+        status=1
     done
     if [ "$(ls -A /dev/shm 2>/dev/null || true)" != "$shared_before" ]; then
         echo "/dev/shm held: $shared_before"
@@ -375,21 +418,25 @@ crash_campaign()
 }
 
 if one 'gcc: build' build release; then
+    export "${beside_mark?}"
+    run_beside &
+    beside=$!
+    unset BROOD_CHECK_BESIDE
     run_tests 'gcc: tests' build
     one 'library: exports' exports || true
     one 'library: archive' archive || true
     one 'library: links' links || true
     one 'library: openssl' openssl_module || true
-fi
-if one 'clang: build' build clang; then
-    run_tests 'clang: tests' build-clang --exclude-regex '^(crashlab|install|hashtree)$'
-    one 'sources: clang-tidy' tidy || true
-fi
-if one 'asan: build' build asan; then
-    run_tests 'asan: tests' build-asan
-fi
-if one 'tsan: build' build tsan; then
-    run_tests 'tsan: tests' build-tsan --label-regex '^tsan$'
+    if one 'clang: build' of_beside clang; then
+        run_tests 'clang: tests' build-clang --exclude-regex '^(crashlab|install|hashtree)$'
+    fi
+    if one 'asan: build' of_beside asan; then
+        run_tests 'asan: tests' build-asan
+    fi
+    if one 'tsan: build' of_beside tsan; then
+        run_tests 'tsan: tests' build-tsan --label-regex '^tsan$'
+    fi
+    one 'sources: clang-tidy' of_beside tidy || true
 fi
 one 'sources: format' format || true
 one 'sources: text' text || true
