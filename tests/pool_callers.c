@@ -580,6 +580,35 @@ static int first_called_late(void *arg)
     return 0;
 }
 
+/* To cancel is the first that it asks of the pool since the creator's death. */
+static int cancel_late(void *arg)
+{
+    struct scene *scene = arg;
+    brood_result *later = CHECK_POINTER(brood_pool_apply_async(scene->pool, stay, &scene, sizeof scene, NULL, 0, NULL));
+    atomic_store(&scene->go, 1);
+    CHECK(wait_word(&scene->go, 2, SOON_MS));
+    CHECK_RESULT(brood_result_cancel(later, 0), 0);
+    CHECK_RESULT(brood_result_wait(later, BROOD_FOREVER), -EOWNERDEAD);
+    CHECK_RESULT(brood_result_destroy(later), 0);
+    return 0;
+}
+
+static void cancelled_in_orphan(void)
+{
+    struct scene *scene = CHECK_POINTER(brood_alloc(sizeof *scene));
+    brood_process *creator = start(create, scene, 0);
+    CHECK(wait_word(&scene->ready, 1, SOON_MS));
+    brood_process *caller = start(cancel_late, scene, 0);
+    CHECK(wait_word(&scene->begun, 1, SOON_MS));
+    int keeper = brood_pool_keeper(scene->pool);
+    kill(keeper, SIGKILL); /* it would tell */
+    slay(creator);
+    CHECK(wait_gone(keeper, SOON_MS));
+    atomic_store(&scene->go, 2);
+    join(caller);
+    brood_free(scene);
+}
+
 static void creator_killed(void)
 {
     for (int method = 0; method < 2; method++) {
@@ -765,6 +794,7 @@ int main(int argc, char **argv)
         { .name = "killed_anywhere", .run = killed_anywhere, .deadline_s = 60 },
         { .name = "come_and_go", .run = come_and_go, .deadline_s = 60 },
         { .name = "creator_killed", .run = creator_killed },
+        { .name = "cancelled_in_orphan", .run = cancelled_in_orphan },
         { .name = "keeper_killed", .run = keeper_killed },
         { .name = "keepers_killed", .run = keepers_killed, .deadline_s = 60 },
         { .name = "no_room", .run = no_room, .deadline_s = 60, .no_init = true },

@@ -77,8 +77,8 @@ BROOD_API int brood_result_end(brood_result *result, brood_end *end);
  * `grace_ms` milliseconds (0: at once; BROOD_FOREVER: never) its worker is killed and replaced. What was not run, or
  * not to its end, ends as BROOD_CANCELLED, the rest as it does. Returns at once: brood_result_wait waits for all that.
  * Of imap no more is read: brood_result_next tells what was, then EPIPE.
- * 0, also when all has ended already, or the pool.  EINVAL: NULL; bad grace.  EAGAIN, EOWNERDEAD: as
- * brood_pool_map. */
+ * 0, also when all has ended already, or the pool has, by its creator's death too.  EINVAL: NULL; bad grace.
+ * EAGAIN: as brood_pool_map. */
 BROOD_API int brood_result_cancel(brood_result *result, int grace_ms);
 
 /* Calls the callbacks (`done`) of this thread's results that are there, as every call does that submits or waits; how

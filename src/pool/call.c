@@ -82,7 +82,7 @@ static void destroy_now(struct owner *owner, struct call *call)
 static struct call *make_held(struct owner *owner, const struct map *map, size_t index, bool own)
 {
     struct held *held = NULL;
-    if (owner_is_creator(owner))
+    if (owner->is_creator)
         return make(map, NULL, index, own);
     pthread_mutex_lock(&owner->guard);
     int failed = owner_reserve(owner, &held);
@@ -235,8 +235,7 @@ void call_take(const struct placed *placed, void *out, size_t out_size, brood_en
 static bool is_run(const struct placed *placed)
 {
     uint32_t worker = ring_holder(placed->ring, placed->number);
-    int32_t pid = worker ? atomic_load(&pool_worker(placed->pool, worker - 1)->pid) : 0;
-    return pid && !thread_is_gone((uint32_t)pid);
+    return worker && pool_worker_lives(placed->pool, worker - 1);
 }
 
 void call_stop(const struct placed *placed)

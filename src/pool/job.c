@@ -364,11 +364,9 @@ bool job_is_named(const struct job *job)
 bool job_is_worked_on(const struct job *job)
 {
     const struct brood_pool *pool = job->work.pool;
-    for (uint32_t i = 0; i < pool->count; i++) {
-        int32_t pid = atomic_load(&pool_worker(pool, i)->pid);
-        if (atomic_load(&pool_worker(pool, i)->look) == &job->work && pid && !thread_is_gone((uint32_t)pid))
+    for (uint32_t i = 0; i < pool->count; i++)
+        if (atomic_load(&pool_worker(pool, i)->look) == &job->work && pool_worker_lives(pool, i))
             return true;
-    }
     return false;
 }
 

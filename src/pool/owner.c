@@ -103,7 +103,7 @@ static int add_places(struct owner *owner)
 int owner_reserve(struct owner *owner, struct held **held)
 {
     *held = NULL;
-    if (owner_is_creator(owner))
+    if (owner->is_creator)
         return 0;
     if (owner->place_count == 0 && add_places(owner) < 0)
         return -ENOMEM;

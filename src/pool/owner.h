@@ -27,6 +27,7 @@ struct owner {
     struct brood_pool *pool;
     _Atomic int64_t serial; /* the pool's, where another process created it; 0: of none now */
     struct owner *next;     /* of these; constant */
+    bool is_creator;        /* of the pool; constant */
     struct caller *caller;  /* this process' record in the pool */
     pthread_mutex_t guard;  /* of all here that is not atomic; the pool's is taken inside */
     brood_process *keeper;
@@ -62,17 +63,12 @@ static inline struct owner *pool_owner(const struct brood_pool *pool)
     return pool_is_own(pool) ? pool->owner : owner_of_other(pool);
 }
 
-static inline bool owner_is_creator(const struct owner *owner)
-{
-    return owner == owner->pool->owner && pool_is_own(owner->pool);
-}
-
 static inline bool owner_is_closed(struct owner *owner)
 {
     return atomic_load(&owner->caller->users) & CALLER_CLOSED;
 }
 
-/* Begins with it as the creator's. */
+/* Begins with it; whose caller that is. */
 void owner_begin(struct owner *owner, struct brood_pool *pool, struct caller *caller);
 
 /* A place for a block that this process is about to take; the creator's need none: *held is NULL. 0, or -ENOMEM without

@@ -88,7 +88,7 @@ static void poke_from_afar(const struct brood_pool *pool)
 void pool_poke(struct brood_pool *pool)
 {
     struct owner *owner = pool_owner(pool);
-    if (!owner_is_creator(owner)) {
+    if (!owner->is_creator) {
         poke_from_afar(pool);
         return;
     }
@@ -170,7 +170,7 @@ int pool_keep(struct brood_pool *pool)
 {
     struct owner *owner = pool_owner(pool);
     int failed = 0;
-    if (!owner_is_creator(owner))
+    if (!owner->is_creator)
         return miss_keeper(pool, owner);
     pthread_mutex_lock(&owner->guard);
     if (atomic_load(&pool->closing)) { /* it is the one's who ends the pool now */
@@ -181,6 +181,7 @@ int pool_keep(struct brood_pool *pool)
     if (owner->keeper && process_await(owner->keeper, &end, 0)) {
         process_discard(owner->keeper);
         owner->keeper = NULL;
+        atomic_store(&pool->keeper, 0); /* a stranger may get its pid */
         /* One that ended by itself could not do its work, and the next will not either. */
         owner->fallen += end.how == BROOD_CRASHED ? 1 : KEEPERS_MOST / KEEPERS_UNABLE;
         if (owner->fallen >= KEEPERS_MOST)
@@ -197,6 +198,14 @@ int pool_keep(struct brood_pool *pool)
     }
     pthread_mutex_unlock(&owner->guard);
     return failed;
+}
+
+bool pool_worker_lives(const struct brood_pool *pool, uint32_t index)
+{
+    const struct worker *worker = pool_worker(pool, index);
+    uint32_t pid = (uint32_t)atomic_load(&worker->pid);
+    uint32_t life = atomic_load(&slot_of(atomic_load(&worker->slot))->life.word) & FUTEX_TID_MASK;
+    return pid && life == pid && !thread_is_gone(pid); /* the last: where the kernel does not tell of deaths */
 }
 
 void pool_await_orphan(struct worker *worker, int64_t deadline)
@@ -343,6 +352,7 @@ static struct brood_pool *lay_out(uint32_t count)
         return NULL;
     }
     owner_begin(owner, pool, caller);
+    owner->is_creator = true;
     heap_label(pool, "pool");
     pool->owner = owner;
     pool->creator_slot = atomic_load(&caller->slot);
@@ -383,7 +393,7 @@ int brood_pool_keeper(const brood_pool *pool)
     if (failed < 0)
         return failed;
     struct owner *owner = pool_owner(pool);
-    if (!owner || !owner_is_creator(owner))
+    if (!owner || !owner->is_creator)
         return keeper_on_duty(pool);
     pthread_mutex_lock(&owner->guard);
     int pid = owner->keeper && !process_await(owner->keeper, NULL, 0) ? brood_process_pid(owner->keeper) : 0;

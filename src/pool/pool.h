@@ -126,6 +126,9 @@ static inline struct worker *pool_worker(const struct brood_pool *pool, uint32_t
     return &pool->crews[index / CREW_WORKERS][index % CREW_WORKERS];
 }
 
+/* Whether a worker that has begun there lives. Not by its pid alone: a stranger may have got that. */
+bool pool_worker_lives(const struct brood_pool *pool, uint32_t index);
+
 /* Has it places for so many workers. 0, or -ENOMEM. Before anyone else sees it, or under its owner's guard. */
 int pool_make_places(struct brood_pool *pool, uint32_t count);
 

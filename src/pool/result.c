@@ -244,7 +244,7 @@ int brood_result_cancel(brood_result *result, int grace_ms)
         result->kind->cancel(result, at);
     pthread_mutex_unlock(&result->guard);
     pool_leave(pool);
-    return failed == -ECANCELED ? 0 : failed;
+    return failed == -ECANCELED || failed == -EOWNERDEAD ? 0 : failed; /* a pool that has ended runs nothing */
 }
 
 int result_is_busy(const brood_result *result)
@@ -281,16 +281,17 @@ int brood_result_destroy(brood_result *result)
     struct brood_pool *pool = result->pool;
     if (pool && ((failed = pool_use(pool, call, false)) < 0))
         return failed;
+    struct owner *owner = pool ? pool_owner(pool) : NULL;
     bool silenced = false;
-    if (pool && !silence(pool_owner(pool), result, &silenced))
+    if (owner && !silence(owner, result, &silenced))
         failed = error_set(EBUSY, "pool '%s': another thread is in the callback of this result", pool->name);
-    if (pool && failed == 0 && (failed = result->kind->finish(result)) < 0 && silenced)
-        unsilence(pool_owner(pool), result);
-    if (pool && failed == 0) {
-        pthread_mutex_lock(&pool_owner(pool)->guard);
-        unlink_result(pool_owner(pool), result);
-        pthread_mutex_unlock(&pool_owner(pool)->guard);
-        atomic_fetch_sub(&pool_owner(pool)->caller->results, 1);
+    if (owner && failed == 0 && (failed = result->kind->finish(result)) < 0 && silenced)
+        unsilence(owner, result);
+    if (owner && failed == 0) {
+        pthread_mutex_lock(&owner->guard);
+        unlink_result(owner, result);
+        pthread_mutex_unlock(&owner->guard);
+        atomic_fetch_sub(&owner->caller->results, 1);
     }
     if (failed == 0) {
         pthread_mutex_destroy(&result->guard);
