@@ -1,8 +1,9 @@
 /* main.c: the crash lab: kills a process at every instruction of every operation, and looks at what survives.
  *
  * For each operation its path is recorded once; then for each chosen instruction a point's process (point.h) founds a
- * family, has a victim killed there and checks. The lab itself stays out of every family. It is the subreaper of all of
- * them, so that what a point leaves behind becomes the lab's child and is noticed.
+ * family, has a victim killed there and checks. The lab itself stays out of every family. Its cases are shared out to
+ * as many of its processes, its hands, as there are processors. A hand is the subreaper of the families that it has
+ * founded, so that what a point leaves behind becomes its child and is noticed.
  */
 #include "point.h"
 #include "symbol.h"
@@ -10,6 +11,7 @@
 #include <brood.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -35,6 +37,7 @@ enum {
     QUICK_STORM_S = 5,
     LONG_STORM_S = 600,
     FOREIGN = 8, /* a quick run tries one of so many instructions of libc: they seldom touch what is shared */
+    JOBS_MOST = 1024,
     TRIES = 3,   /* to meet a place */
     ENOUGH = 10, /* points with faults end the case: each may cost seconds */
     SHOWN = 5,   /* faults told of one case */
@@ -44,6 +47,7 @@ struct options {
     bool quick, verbose;
     long seed; /* of the sampling */
     long at;   /* the only place on the path to kill at; -1: all */
+    long jobs; /* hands */
 };
 
 struct aim {
@@ -59,6 +63,13 @@ struct tally {
     unsigned faulty; /* points */
 };
 
+/* What the hands share. */
+struct sum {
+    _Atomic unsigned next; /* of the cases, by their numbers: the first that no hand has taken */
+    _Atomic unsigned passed, failed;
+    struct tally total[]; /* each hand's */
+};
+
 static const struct operation *const tables[] = { lock_operations,      semaphore_operations, event_operations,
                                                   condition_operations, barrier_operations,   rwlock_operations,
                                                   value_operations,     array_operations,     heap_operations,
@@ -70,7 +81,7 @@ static const char *const kind_names[POINT_KINDS] = { "stuck", "lost", "torn", "d
 
 /* ---- what is found ---- */
 
-static FILE *found; /* all of it, to be told once more at the end: hundreds of lines come between */
+static int found; /* a file of all of it, to be told once more at the end: hundreds of lines come between */
 
 __attribute__((format(printf, 1, 2))) static void tell(const char *format, ...)
 {
@@ -79,8 +90,18 @@ __attribute__((format(printf, 1, 2))) static void tell(const char *format, ...)
     vfprintf(stderr, format, list);
     va_end(list);
     va_start(list, format);
-    vfprintf(found, format, list);
+    vdprintf(found, format, list);
     va_end(list);
+}
+
+static void tell_again(void)
+{
+    char text[4096];
+    ssize_t size, at = 0;
+    while ((size = pread(found, text, sizeof text, at)) > 0) {
+        printf("%s%.*s", at ? "" : "what was found, once more:\n", (int)size, text);
+        at += size;
+    }
 }
 
 /* ---- what is left behind ---- */
@@ -321,6 +342,17 @@ static void print_tally(const char *name, const char *mode, size_t path, const s
     fflush(stdout);
 }
 
+static void add_tally(struct tally *total, const struct tally *tally)
+{
+    for (int i = 0; i < POINT_KINDS; i++)
+        total->faults[i] += tally->faults[i];
+    total->tried += tally->tried;
+    total->astray += tally->astray;
+    total->wrong += tally->wrong;
+    if (tally->worst_us > total->worst_us)
+        total->worst_us = tally->worst_us;
+}
+
 static bool run_case(struct point *point, const struct operation *operation, point_mode mode,
                      const struct options *options, struct tally *total)
 {
@@ -382,36 +414,14 @@ static bool run_case(struct point *point, const struct operation *operation, poi
         free(reached);
     }
     print_tally(operation->name, mode_names[mode], point->path->count, &tally, (double)(point_us() - begin) / 1e6);
+    add_tally(total, &tally);
     unsigned sum = tally.wrong;
-    for (int i = 0; i < POINT_KINDS; i++) {
+    for (int i = 0; i < POINT_KINDS; i++)
         sum += tally.faults[i];
-        total->faults[i] += tally.faults[i];
-    }
-    total->tried += tally.tried;
-    total->astray += tally.astray;
-    total->wrong += tally.wrong;
-    if (tally.worst_us > total->worst_us)
-        total->worst_us = tally.worst_us;
     return sum == 0;
 }
 
-/* ---- the program ---- */
-
-static int usage(FILE *to, int status)
-{
-    fputs(
-        "usage: crashlab [--quick] [--verbose] [--at N] [--seed N] [--list] [OPERATION...]\n"
-        "Kills a process at every instruction of brood's operations and checks what survives.\n"
-        "  --quick    two minutes: a sample of each path, drawn anew each time; a short storm, no repairs of repairs\n"
-        "  --verbose  one line for each kill\n"
-        "  --at N     only at the N-th instruction of each path, to look at a fault again\n"
-        "  --seed N   the sample that an earlier run drew, which names its seed at the beginning\n"
-        "  --list     the operations\n"
-        "  OPERATION  only those whose names begin so; storm: random kills, with an account\n"
-        "Exit status: 0 nothing was found, 1 something was, 2 wrong usage.\n",
-        to);
-    return status;
-}
+/* ---- hands ---- */
 
 static bool is_chosen(const char *name, char *const *chosen)
 {
@@ -421,6 +431,87 @@ static bool is_chosen(const char *name, char *const *chosen)
         if (strncmp(name, *chosen, strlen(*chosen)) == 0)
             return true;
     return false;
+}
+
+/* Its share of the cases. All hands number them in the same way. */
+static void run_share(struct point *point, const struct options *options, char *const *chosen, struct sum *sum,
+                      struct tally *total)
+{
+    unsigned number = 0, mine = atomic_fetch_add(&sum->next, 1);
+    for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
+        for (const struct operation *operation = tables[t]; operation->name; operation++) {
+            bool named = *chosen && is_chosen(operation->name, chosen);
+            if (!is_chosen(operation->name, chosen) || (operation->long_only && options->quick && !named))
+                continue;
+            for (int mode = 0; mode < POINT_MODES; mode++) {
+                if (!(operation->modes >> mode & 1) || number++ != mine)
+                    continue;
+                bool well = run_case(point, operation, (point_mode)mode, options, total);
+                atomic_fetch_add(well ? &sum->passed : &sum->failed, 1);
+                mine = atomic_fetch_add(&sum->next, 1);
+            }
+        }
+}
+
+/* False: the system does not let it work. */
+static bool run_hand(unsigned number, const struct options *options, char *const *chosen, struct sum *sum)
+{
+    size_t path_size = sizeof(step_path) + PATH_ROOM * sizeof(step_place);
+    struct point *point = mmap(NULL, sizeof *point, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    step_path *path = mmap(NULL, path_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (point == MAP_FAILED || path == MAP_FAILED || prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
+        return false;
+    path->room = PATH_ROOM;
+    point->path = path;
+    size_t files = entries("/proc/self/fd");
+    point_pin(number);
+    step_lead();
+    run_share(point, options, chosen, sum, &sum->total[number]);
+    if (entries("/proc/self/fd") > files) {
+        tell("  descriptors were left behind\n");
+        atomic_fetch_add(&sum->failed, 1);
+    }
+    return true;
+}
+
+static bool run_hands(const struct options *options, char *const *chosen, struct sum *sum)
+{
+    pid_t lab = getpid();
+    bool well = true;
+    fflush(NULL);
+    for (unsigned i = 0; i < options->jobs; i++) {
+        pid_t pid = fork();
+        if (pid < 0)
+            return false;
+        if (pid > 0)
+            continue;
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        _exit(getppid() != lab || !run_hand(i, options, chosen, sum));
+    }
+    for (long i = 0; i < options->jobs; i++) {
+        int status;
+        well &= wait(&status) > 0 && status == 0;
+    }
+    return well;
+}
+
+/* ---- the program ---- */
+
+static int usage(FILE *to, int status)
+{
+    fputs(
+        "usage: crashlab [--quick] [--verbose] [--at N] [--seed N] [--jobs N] [--list] [OPERATION...]\n"
+        "Kills a process at every instruction of brood's operations and checks what survives.\n"
+        "  --quick    a few minutes: a sample of each path, drawn anew each time; a short storm, no repairs of repairs\n"
+        "  --verbose  one line for each kill\n"
+        "  --at N     only at the N-th instruction of each path, to look at a fault again\n"
+        "  --seed N   the sample that an earlier run drew, which names its seed at the beginning\n"
+        "  --jobs N   so many cases at a time, each on one processor; as a rule, as many as there are processors\n"
+        "  --list     the operations\n"
+        "  OPERATION  only those whose names begin so; storm: random kills, with an account\n"
+        "Exit status: 0 nothing was found, 1 something was, 2 wrong usage.\n",
+        to);
+    return status;
 }
 
 /* Whether every name given begins some operation's. */
@@ -457,19 +548,6 @@ static int list(void)
     return 0;
 }
 
-static void run_table(struct point *point, const struct operation *operation, const struct options *options,
-                      char *const *chosen, struct tally *total, unsigned *passed, unsigned *failed)
-{
-    for (; operation->name; operation++) {
-        bool named = *chosen && is_chosen(operation->name, chosen);
-        if (!is_chosen(operation->name, chosen) || (operation->long_only && options->quick && !named))
-            continue;
-        for (int mode = 0; mode < POINT_MODES; mode++)
-            if (operation->modes >> mode & 1)
-                ++*(run_case(point, operation, (point_mode)mode, options, total) ? passed : failed);
-    }
-}
-
 static bool run_storm(const struct options *options)
 {
     int seconds = options->quick ? QUICK_STORM_S : LONG_STORM_S;
@@ -503,23 +581,21 @@ int main(int argc, char **argv)
         return brood_init(NULL) < 0 ? EXIT_FAILURE : EXIT_SUCCESS; /* it does not return */
     place_fixedly(argv);
     static const struct option long_options[] = {
-        { "quick", no_argument, NULL, 'q' },
-        { "verbose", no_argument, NULL, 'v' },
-        { "list", no_argument, NULL, 'l' },
-        { "help", no_argument, NULL, 'h' },
-        { "at", required_argument, NULL, 'a' },
-        { "seed", required_argument, NULL, 's' },
-        { 0 },
+        { "quick", no_argument, NULL, 'q' },      { "verbose", no_argument, NULL, 'v' },
+        { "list", no_argument, NULL, 'l' },       { "help", no_argument, NULL, 'h' },
+        { "at", required_argument, NULL, 'a' },   { "seed", required_argument, NULL, 's' },
+        { "jobs", required_argument, NULL, 'j' }, { 0 },
     };
-    struct options options = { .at = -1, .seed = (long)(point_us() & 0xffffff) };
-    for (int letter; (letter = getopt_long(argc, argv, "qvlha:s:", long_options, NULL)) != -1;) {
+    struct options options = { .at = -1, .seed = (long)(point_us() & 0xffffff), .jobs = point_processors() };
+    for (int letter; (letter = getopt_long(argc, argv, "qvlha:s:j:", long_options, NULL)) != -1;) {
         if (letter == 'q')
             options.quick = true;
         else if (letter == 'v')
             options.verbose = true;
         else if (letter == 'l')
             return list();
-        else if ((letter == 'a' && number(optarg, &options.at)) || (letter == 's' && number(optarg, &options.seed)))
+        else if ((letter == 'a' && number(optarg, &options.at)) || (letter == 's' && number(optarg, &options.seed)) ||
+                 (letter == 'j' && number(optarg, &options.jobs) && options.jobs > 0 && options.jobs <= JOBS_MOST))
             continue;
         else
             return letter == 'h' ? usage(stdout, 0) : usage(stderr, 2);
@@ -527,43 +603,36 @@ int main(int argc, char **argv)
     char *const *chosen = argv + optind;
     if (!all_known(chosen))
         return 2;
-    size_t path_size = sizeof(step_path) + PATH_ROOM * sizeof(step_place);
-    struct point *point = mmap(NULL, sizeof *point, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    step_path *path = mmap(NULL, path_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    char *text = NULL;
-    size_t length;
-    found = open_memstream(&text, &length);
-    if (!found || point == MAP_FAILED || path == MAP_FAILED || prctl(PR_SET_CHILD_SUBREAPER, 1) < 0) {
+    size_t size = sizeof(struct sum) + (size_t)options.jobs * sizeof(struct tally);
+    struct sum *sum = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    found = memfd_create("found", MFD_CLOEXEC);
+    if (found < 0 || fcntl(found, F_SETFL, O_APPEND) < 0 || sum == MAP_FAILED || prctl(PR_SET_CHILD_SUBREAPER, 1) < 0) {
         perror("crashlab");
         return 2;
     }
-    path->room = PATH_ROOM;
-    point->path = path;
-    size_t files = entries("/proc/self/fd"), shared = entries("/dev/shm");
+    size_t shared = entries("/dev/shm");
     long long begin = point_us();
-    point_pin();
-    step_lead();
     if (!step_breakpoints())
         puts("no hardware breakpoints here: everything is stepped, which takes far longer");
-    struct tally total = { 0 };
-    unsigned passed = 0, failed = 0;
     printf("seed %ld\n", options.seed);
     print_head();
-    for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
-        run_table(point, tables[t], &options, chosen, &total, &passed, &failed);
-    point_unpin();
+    bool well = run_hands(&options, chosen, sum);
+    if (!well)
+        tell("  a process of the lab itself could not do its work\n");
+    unsigned failed = sum->failed + !well, passed = sum->passed;
     if (is_chosen("storm", chosen))
         ++*(run_storm(&options) ? &passed : &failed);
+    struct tally total = { 0 };
+    for (long i = 0; i < options.jobs; i++)
+        add_tally(&total, &sum->total[i]);
     print_tally("total", "", 0, &total, (double)(point_us() - begin) / 1e6);
-    bool left = entries("/proc/self/fd") > files || entries("/dev/shm") > shared;
+    bool left = entries("/dev/shm") > shared;
     if (left)
-        tell("  descriptors or entries of /dev/shm were left behind\n");
+        tell("  entries of /dev/shm were left behind\n");
     failed += left;
     if (passed + failed == 0)
         return usage(stderr, 2);
-    fclose(found);
-    printf("%s%s", *text ? "what was found, once more:\n" : "", text);
-    free(text);
+    tell_again();
     printf("%u passed, %u failed\n", passed, failed);
     return failed != 0;
 }

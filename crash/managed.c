@@ -298,9 +298,11 @@ static void check_semaphore(struct scene *scene)
     }
     point_served_since(scene->point, began);
     scene->point->result = told;
-    if (brood_managed_semaphore_release(scene->ground->semaphore) < 0 ||
-        brood_managed_semaphore_units(scene->ground->semaphore) != 1)
+    if (brood_managed_semaphore_release(scene->ground->semaphore) < 0)
         fault(scene, 0, "the founder", "give the unit back");
+    await_burial(scene); /* what the dead has asked for may be done only now, and undone */
+    if (brood_managed_semaphore_units(scene->ground->semaphore) != 1)
+        point_fault(scene->point, POINT_LOST, "the unit did not come back");
 }
 
 /* Who died there is no matter. */

@@ -25,15 +25,20 @@ long long point_us(void)
     return now.tv_sec * 1000000LL + now.tv_nsec / 1000;
 }
 
-void point_pin(void)
+unsigned point_processors(void)
+{
+    sched_getaffinity(0, sizeof everywhere, &everywhere);
+    return (unsigned)CPU_COUNT(&everywhere);
+}
+
+void point_pin(unsigned number)
 {
     cpu_set_t one;
     CPU_ZERO(&one);
-    sched_getaffinity(0, sizeof everywhere, &everywhere);
-    int here = sched_getcpu(); /* so two labs at once have a processor each, mostly */
-    if (here < 0)
-        return;
-    CPU_SET(here, &one);
+    number %= point_processors();
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+        if (CPU_ISSET(cpu, &everywhere) && number-- == 0)
+            CPU_SET(cpu, &one);
     sched_setaffinity(0, sizeof one, &one);
 }
 

@@ -97,8 +97,10 @@ unsigned storm_run(int seconds, bool verbose);
 
 long long point_us(void);
 
-/* Remembers the processors that survivors may use and takes the one of tracer and victim. Call once, in the lab. */
-void point_pin(void);
+/* The processors that survivors may use: how many; and takes one of them, by its number, for tracer and victim. Call once
+ * in each hand of the lab. */
+unsigned point_processors(void);
+void point_pin(unsigned number);
 void point_unpin(void);
 
 void point_fault(struct point *point, point_kind kind, const char *why, ...) __attribute__((format(printf, 3, 4)));

@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define OUTPUT 65536
+#define OUTPUT (16 << 20) /* other families, of thousands, may be shown too */
 
 static char output[OUTPUT];
 static void (*when_it_speaks)(void); /* called at the tool's first line */

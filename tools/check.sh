@@ -40,7 +40,7 @@ cd -- "$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)"
 sh tools/install.sh check
 
 jobs=$(nproc)
-tests_at_once=$((jobs + 1)) # many of them wait, most of the time
+tests_at_once=$((2 * jobs + 1)) # many of them wait, most of the time
 began=$(date +%s)
 passed=0
 failed=0
