@@ -39,6 +39,7 @@
 #include <brood/managed_lock.h>
 #include <brood/managed_queue.h>
 #include <brood/managed_semaphore.h>
+#include <brood/managed_type.h>
 #include <brood/managed_value.h>
 #include <brood/manager.h>
 #include <brood/memory.h>

@@ -49,6 +49,9 @@ deadlock='booker: killed by SIGKILL (9)
 auditor: has both locks, one of them inherited'
 jobs='1 worker died
 sum 55'
+accounts='140
+brood_managed_object_call: there are 140, and not 200
+70 80'
 for method in fork spawn forkserver; do
     expect locks 10 $method
     expect shared_memory 3.14 $method
@@ -56,6 +59,7 @@ for method in fork spawn forkserver; do
     expect shared_list '[0, 1, 2, 3, 4]' $method
     expect namespace '11 child' $method
     expect managed_queue "$jobs" $method
+    expect managed_type "$accounts" $method
     expect remote_manager 3 $method
     expect_counter $method
     expect pool '[1, 4, 9, 16, 25]' $method

@@ -112,6 +112,7 @@ DICT = [
     ("set", 2**64 - 1, -2**63, 0, None), ("get", 2**64 - 1, 0, -2**63), ("set", 1.0, 0.5, 0, None),
     ("get", 1, Fails(errno.ENOENT)), ("get", 1.0, 0, 0.5), ("set", True, None, 0, None), ("get", True, 0, None),
     ("set", "", "\u20ac", 0, None), ("get", "", 0, "\u20ac"), ("clear", 0, None), ("length", 0, 0),
+    ("run", "repeat", 1.5, 0, 1.5), ("run", "repeat", Fails(errno.EINVAL)),
 ]
 LIST = [
     ("append", 3, 0, None), ("extend", [1, 2], 0, None), ("extend", 1, Fails(errno.EINVAL)),
@@ -123,12 +124,13 @@ LIST = [
     ("set_slice", 1, 3, [4, 4, 4], 0, None), ("reverse", 0, None), ("items", 0, [7, 2, 4, 4, 4, 6]),
     ("sort", False, 0, None), ("sort", True, 0, None), ("items", 0, [7, 6, 4, 4, 4, 2]), ("pop", 0, 0, 7),
     ("delete", -1, 0, None), ("remove", 6, 0, None), ("remove", 6, Fails(errno.ENOENT)), ("items", 0, [4, 4, 4]),
-    ("append", "x", 0, None), ("sort", False, Fails(errno.EINVAL)), ("clear", 0, None), ("length", 0, 0),
+    ("append", "x", 0, None), ("sort", False, Fails(errno.EINVAL)), ("run", "lengthen", 3, 0, 5), ("clear", 0, None),
+    ("length", 0, 0),
 ]
 NAMESPACE = [
     ("set", "x", [1], 0, None), ("get", "x", 0, [1]), ("get", "y", Fails(errno.ENOENT)), ("set", "n", 1, 0, None),
     ("add", "n", 0.5, 0, 1.5), ("items", 0, {"x": [1], "n": 1.5}), ("delete", "x", 0, None),
-    ("delete", "x", Fails(errno.ENOENT)),
+    ("delete", "x", Fails(errno.ENOENT)), ("run", "repeat", "x", 0, "x"), ("run", "none", 1, Fails(errno.ENOENT)),
 ]
 
 SET = [
@@ -136,15 +138,22 @@ SET = [
     ("contains", "b", 0, None), ("update", [1, 2], 0, None), ("length", 0, 3), ("items", 0, ["a", 1, 2]),
     ("keep", [1, "a"], 0, None), ("subtract", ["a"], 0, None), ("items", 0, [1]), ("remove", 2, Fails(errno.ENOENT)),
     ("remove", 1, 0, None), ("pop", Fails(errno.ENOENT)), ("add", 5, 0, None), ("pop", 0, 5), ("clear", 0, None),
+    ("run", "repeat", [1, {2: 3}], 0, [1, {2: 3}]),
 ]
 VALUE = [
     ("get", 0, 5), ("add", 2, 0, 7), ("set", [1], 0, None), ("add", 1, Fails(errno.EINVAL)), ("swap", "x", 0, [1]),
     ("compare", "y", 1, Fails(errno.EAGAIN)), ("compare", "x", 1, 0, None), ("get", 0, 1),
+    ("run", "lengthen", 1, Fails(errno.EINVAL)),
 ]
 ARRAY = [
     ("length", 0, 3), ("get", 3, Fails(errno.ERANGE)), ("set", 0, "x", 0, None), ("swap", 0, 1, 0, "x"),
     ("compare", 0, 1, 2, 0, None), ("add", 0, 5, 0, 7), ("slice", 0, 2, 0, [7, 0]),
     ("set_slice", 0, 2, [1, 2], 0, None), ("set_slice", 0, 2, [1], Fails(errno.EINVAL)), ("items", 0, [1, 2, 0]),
+    ("run", "repeat", None, 0, None),
+]
+OBJECT = [
+    ("call", "add", 5, 0, 15), ("call", "add", "x", Fails(errno.ERANGE)), ("call", "take", 1, Fails(errno.ENOENT)),
+    ("call", "fail", 1, Fails(errno.EIO)), ("call", 1, 1, Fails(errno.EINVAL)),
 ]
 LOCK = [
     ("acquire", False, 0, None), ("acquire", True, Fails(errno.EDEADLK)), ("release", 0, None),
@@ -175,7 +184,7 @@ EACH = (
     ("dict", DICT), ("list", LIST), ("namespace", NAMESPACE), ("set", SET), ("value", VALUE, 5),
     ("array", ARRAY, [0, 0, 0]), ("lock", LOCK), ("rlock", RLOCK), ("condition", CONDITION), ("event", EVENT),
     ("semaphore", SEMAPHORE, 1), ("bounded_semaphore", SEMAPHORE, 1), ("barrier", BARRIER, 2), ("queue", PLAIN, 1),
-    ("joinable_queue", JOINABLE, 1),
+    ("joinable_queue", JOINABLE, 1), ("object", OBJECT, ["total", 10]),
 )
 ALIKE = {"rlock": "lock", "bounded_semaphore": "semaphore", "joinable_queue": "queue"}
 

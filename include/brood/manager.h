@@ -9,7 +9,8 @@
  * There are dictionaries (brood/dict.h), lists (brood/list.h), sets (brood/set.h) and namespaces (brood/namespace.h),
  * values (brood/managed_value.h) and arrays (brood/managed_array.h); and what one waits for: locks
  * (brood/managed_lock.h), conditions (brood/managed_condition.h), events (brood/managed_event.h), semaphores
- * (brood/managed_semaphore.h), barriers (brood/managed_barrier.h) and queues (brood/managed_queue.h).
+ * (brood/managed_semaphore.h), barriers (brood/managed_barrier.h) and queues (brood/managed_queue.h). Types and functions
+ * of your own run there too: brood/managed_type.h.
  *
  * Objects lie in the private memory of the server, so that nothing a client does, or dies of, can tear them. A call is
  * a message to the server and back through the region: well under a microsecond while both are awake. The server does
@@ -65,6 +66,7 @@ typedef struct brood_managed_event brood_managed_event;
 typedef struct brood_managed_semaphore brood_managed_semaphore;
 typedef struct brood_managed_barrier brood_managed_barrier;
 typedef struct brood_managed_queue brood_managed_queue;
+typedef struct brood_managed_object brood_managed_object;
 
 typedef struct brood_manager_options {
     const char *name;  /* in messages, cut at 19 bytes; NULL: "manager" */

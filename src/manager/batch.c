@@ -31,15 +31,6 @@ struct brood_batch {
     struct bytes reply;
 };
 
-static const struct {
-    uint64_t mark;
-    const char *name, *article;
-} objects[] = {
-    { DICT_MARK, "dict", "a dictionary" }, { LIST_MARK, "list", "a list" },
-    { SET_MARK, "set", "a set" },          { NAMESPACE_MARK, "namespace", "a namespace" },
-    { VALUE_MARK, "value", "a value" },    { ARRAY_MARK, "array", "an array" },
-};
-
 static int enter(const brood_batch *batch, const char *call)
 {
     if (region_enter() < 0)
@@ -96,23 +87,21 @@ static int name_of(const struct brood_batch *batch, const char *call, const stru
 {
     if (!object || !operation)
         return error_null(call, object ? "the operation" : "the object");
-    size_t type = 0, most = sizeof objects / sizeof *objects;
-    while (type < most && (!region_holds(object, sizeof *object) || object->mark != objects[type].mark))
-        type++;
-    if (type == most)
+    const struct plain_type *type = proxy_plain(object);
+    if (!type)
         return error_set(EINVAL, "%s: %p is no object that a batch may call", call, (const void *)object);
     if (object->manager != batch->manager)
         return error_set(EINVAL, "%s: the object is of another manager", call);
-    size_t kind = strlen(objects[type].name), size = kind + 1 + strnlen(operation, NAME_ROOM);
+    size_t kind = strlen(type->word), size = kind + 1 + strnlen(operation, NAME_ROOM);
     const struct operation *found = NULL;
     if (size < NAME_ROOM) {
-        memcpy(name, objects[type].name, kind);
+        memcpy(name, type->word, kind);
         name[kind] = '.';
         memcpy(name + kind + 1, operation, size - kind - 1);
         found = operation_named(name, size);
     }
     if (!found || !operation_is_plain(found))
-        return error_set(EINVAL, "%s: %s has no '%.*s'", call, objects[type].article, NAME_ROOM, operation);
+        return error_set(EINVAL, "%s: %s has no '%.*s'", call, type->article, NAME_ROOM, operation);
     return (int)size;
 }
 

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #define CBOR_DEPTH_MOST 64
+#define CBOR_HEAD_MOST 9 /* bytes of a value that has no content */
 
 /* Where bytes are written; what does not fit is only counted. */
 struct out {

@@ -18,6 +18,8 @@ int manager_enter(const struct brood_manager *manager, const char *call)
         return error_null(call, "the manager");
     if (!region_holds(manager, sizeof *manager) || manager->mark != MANAGER_MARK)
         return error_set(EINVAL, "%s: %p is no manager", call, (const void *)manager);
+    if (host_serves(manager))
+        return error_set(EDEADLK, "%s: manager '%s' cannot call itself", call, manager->name);
     return 0;
 }
 

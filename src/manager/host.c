@@ -6,6 +6,7 @@
 #include "manager/listen.h"
 #include "manager/mapping.h"
 #include "manager/objects.h"
+#include "manager/registry.h"
 #include "manager/reply.h"
 #include "manager/server.h"
 #include "manager/snapshot.h"
@@ -27,6 +28,13 @@ struct host {
     struct objects *objects;
     uint64_t calls;
 };
+
+static const struct brood_manager *here; /* whose server this process is, or a copy of */
+
+bool host_serves(const struct brood_manager *manager)
+{
+    return manager == here && atomic_load(&manager->pid) == thread_self()->process;
+}
 
 static int stat(const struct host *host, struct parcel *reply)
 {
@@ -69,6 +77,10 @@ static int answer(void *context, struct client *client, const void *content, siz
         return snapshot_take(host->objects, reply);
     if (request.object == 0 && request.method == MANAGER_RESTORE)
         return snapshot_restore(host->objects, &arguments, reply);
+    if (request.object == 0 && request.method == MANAGER_REGISTER)
+        return registry_add_type(&arguments, reply);
+    if (request.object == 0 && request.method == MANAGER_FUNCTION)
+        return registry_add_function(&arguments, reply);
     return objects_call(host->objects, client, &request, &arguments, reply);
 }
 
@@ -108,6 +120,7 @@ int host_main(void *arg)
     struct host host = { .manager = manager };
     const struct service service = { .context = &host, .call = answer, .cancel = cancel, .gone = gone, .look = look };
     begin(manager);
+    here = manager;
     const struct manager_limits limits = manager->limits; /* as they are now: clients can write to the region */
     hoard_most = limits.memory;
     reply_most = limits.message;
@@ -118,5 +131,6 @@ int host_main(void *arg)
     int result = server_run(&manager->board, &service);
     gateway_end();
     objects_destroy(host.objects);
+    registry_clear();
     return result;
 }

@@ -263,3 +263,39 @@ int item_order(const struct item *one, const struct item *other)
         return (one->integer > other->integer) - (one->integer < other->integer);
     return (one->natural > other->natural) - (one->natural < other->natural);
 }
+
+/* ---- decoded ---- */
+
+/* The bytes are copied first: they may lie where another process can write, and decoding looks at them twice. */
+int item_value(const struct item *item, brood_any *value)
+{
+    bool whole = item->kind >= BROOD_LIST;
+    size_t room = item->size + (whole ? 0 : CBOR_HEAD_MOST);
+    *value = brood_any_nil();
+    uint8_t *bytes = malloc(room);
+    if (!bytes)
+        return -ENOMEM;
+    struct out out = { .bytes = bytes, .room = room };
+    if (whole)
+        memcpy(bytes, item->bytes, out.size = item->size);
+    else
+        item_write(&out, item);
+    int failed = brood_any_decode(bytes, out.size, value);
+    free(bytes);
+    return failed == 0 || failed == -ENOMEM ? failed : -EINVAL;
+}
+
+brood_any item_take(struct cursor *cursor)
+{
+    struct item item;
+    brood_any value = brood_any_nil();
+    if (item_read(cursor, &item, CBOR_DEPTH_MOST) == 0)
+        item_value(&item, &value);
+    return value;
+}
+
+int item_shown(const struct item *text)
+{
+    enum { SHOWN = 100 };
+    return (int)(text->size < SHOWN ? text->size : SHOWN);
+}

@@ -101,17 +101,6 @@ static int listen_as(struct brood_manager *manager, const brood_any *address, co
     return gateway_listen(manager, address->string, &options);
 }
 
-/* One argument, decoded; nil, if there is none. */
-static brood_any next_argument(struct cursor *arguments)
-{
-    const uint8_t *from = arguments->at;
-    struct item item;
-    brood_any value = brood_any_nil();
-    if (item_read(arguments, &item, CBOR_DEPTH_MOST) == 0)
-        brood_any_decode(from, (size_t)(arguments->at - from), &value);
-    return value;
-}
-
 /* Nobody should find the key in what is used again. */
 static void wipe(brood_any *map, struct parcel *request)
 {
@@ -127,7 +116,7 @@ static void wipe(brood_any *map, struct parcel *request)
 int listen_here(struct brood_manager *manager, struct client *client, struct cursor *arguments, struct parcel *reply)
 {
     static const char prefix[] = "brood_listener_create: ";
-    brood_any address = next_argument(arguments), map = next_argument(arguments);
+    brood_any address = item_take(arguments), map = item_take(arguments);
     int failed = address.kind == BROOD_STRING && map.kind == BROOD_MAP
                      ? listen_as(manager, &address, &map)
                      : error_set(EINVAL, "that is no address, or no options");

@@ -76,7 +76,12 @@ enum manager_method {
     MANAGER_LISTEN,            /* (address, options: manager/listen.c): the address; of its own family only */
     MANAGER_SNAPSHOT,          /* of its own family only: manager/snapshot.h */
     MANAGER_RESTORE,           /* (a snapshot): of its starter only */
+    MANAGER_OBJECT,            /* (name or nil, [type, the value it is made from]) */
+    MANAGER_REGISTER,          /* (type, begin, end, [name, method, ...]): of its own family only, as */
+    MANAGER_FUNCTION,          /* (name, function); these are nil, or a struct module_function's bytes */
 };
+
+#define OBJECT_RUN 0xfff0 /* a method of plain objects: (function, its argument): manager/view.h */
 
 /* Bytes that are somebody's. */
 struct bytes {
@@ -87,10 +92,13 @@ struct bytes {
 /* The server's process: its target, with the manager as its argument. */
 int host_main(void *arg);
 
+/* Whether this process is its server: in a function of the program's own. */
+bool host_serves(const struct brood_manager *manager);
+
 /* The server has been found dead: no zombie of it stays, if this process started it. */
 void manager_reap(struct brood_manager *manager);
 
-/* 0, or -EINVAL with a sentence: this is no manager. */
+/* 0, or -EINVAL with a sentence: this is no manager; -EDEADLK: its server calls itself. */
 int manager_enter(const struct brood_manager *manager, const char *call);
 
 /* A call to the server, by the calling thread, whose channel has a request: its result, 0 and above, or -errno with a

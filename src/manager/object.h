@@ -8,6 +8,8 @@
 #include "manager/manager.h"
 #include "manager/sequence.h"
 
+struct type;
+
 /* Of locks and conditions. inherited: its last holder died, and nobody has released it since. sleepers: who waits for a
  * notify. */
 struct turnstile {
@@ -43,6 +45,12 @@ struct hatch {
     bool closed;
 };
 
+/* type: NULL: it could not begin. self: what the type's begin has made. */
+struct custom {
+    const struct type *type;
+    void *self;
+};
+
 /* id: 0: none is here. handles: of all processes. turn: how many were here: the next id is another. */
 struct object {
     uint64_t id;
@@ -60,6 +68,7 @@ struct object {
         struct units semaphore;
         struct gathering barrier;
         struct hatch queue;
+        struct custom custom;
     };
 };
 
@@ -83,7 +92,7 @@ struct kind {
 
 extern const struct kind dictionary_served, namespace_served, list_served, lock_served, rlock_served, condition_served,
     event_served, semaphore_served, bounded_semaphore_served, barrier_served, set_served, value_served, array_served,
-    queue_served, joinable_queue_served;
+    queue_served, joinable_queue_served, custom_served;
 
 /* Of the object's type. */
 const struct kind *object_kind(const struct object *object);

@@ -1,8 +1,9 @@
 /* manager/objects.c */
 #include "manager/objects.h"
 
-#include "manager/object.h"
+#include "manager/custom.h"
 #include "manager/session.h"
+#include "manager/view.h"
 #include "os/thread.h"
 
 #include <errno.h>
@@ -10,7 +11,6 @@
 #include <string.h>
 
 #define ARGUMENTS_MOST 3
-#define NAME_SAID 100 /* bytes of a name in a sentence */
 #define PLACE_BITS 32 /* of an id: where the object is; above that, which of those that were there */
 
 /* handles: an id each, of one process. */
@@ -46,6 +46,7 @@ static const struct kind *const kinds[] = {
     [MANAGER_SET] = &set_served,
     [MANAGER_VALUE] = &value_served,
     [MANAGER_ARRAY] = &array_served,
+    [MANAGER_OBJECT] = &custom_served,
 };
 
 const struct kind *object_kind(const struct object *object)
@@ -261,9 +262,9 @@ static int open_object(struct objects *objects, int32_t process, unsigned type, 
     const struct pair *pair = name->kind == BROOD_NIL ? NULL : mapping_find(&objects->names, name);
     struct object *object = pair ? find(objects, pair->value.natural) : NULL;
     int failed = 0;
-    if (object && object->type != type)
-        return reply_fail(reply, -EINVAL, "'%.*s' is %s, no %s", (int)(name->size < NAME_SAID ? name->size : NAME_SAID),
-                          (const char *)name->bytes, object_kind(object)->article, kinds[type]->name);
+    if (object && (object->type != type || !custom_fits(object, &args[1])))
+        return reply_fail(reply, -EINVAL, "'%.*s' is %s, no %s", item_shown(name), (const char *)name->bytes,
+                          object_kind(object)->article, kinds[type]->name);
     if (object) {
         failed = hold(objects, process, object);
     } else {
@@ -405,6 +406,10 @@ int objects_call(struct objects *objects, struct client *client, const struct re
     const struct kind *kind = object_kind(object);
     if (request->type && !is_kin(request->type, kind))
         return reply_fail(reply, -EINVAL, "that object is %s", kind->article);
+    if (request->method == OBJECT_RUN && (kind->waits || object->type == MANAGER_OBJECT))
+        return reply_fail(reply, -EINVAL, "no function runs at %s", kind->article);
+    if (request->method == OBJECT_RUN)
+        return view_run(object, args, request->count, (int)objects->limits.depth, reply);
     if (kind->waits && !(caller = caller_of(client, true)))
         return -ENOMEM;
     return kind->call(object, caller, request->method, args, request->count, reply);

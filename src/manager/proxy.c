@@ -9,6 +9,23 @@
 #include <limits.h>
 #include <stdio.h>
 
+const struct plain_type *proxy_plain(const struct proxy *proxy)
+{
+    static const struct plain_type types[] = {
+        { DICT_MARK, "dict", "a dictionary", MANAGER_DICT },
+        { LIST_MARK, "list", "a list", MANAGER_LIST },
+        { SET_MARK, "set", "a set", MANAGER_SET },
+        { NAMESPACE_MARK, "namespace", "a namespace", MANAGER_NAMESPACE },
+        { VALUE_MARK, "value", "a value", MANAGER_VALUE },
+        { ARRAY_MARK, "array", "an array", MANAGER_ARRAY },
+        { OBJECT_MARK, "object", "an object", MANAGER_OBJECT },
+    };
+    for (size_t i = 0; region_holds(proxy, sizeof *proxy) && i < sizeof types / sizeof *types; i++)
+        if (proxy->mark == types[i].mark)
+            return &types[i];
+    return NULL;
+}
+
 static int enter(const struct proxy_type *type, const struct proxy *proxy, const char *call)
 {
     if (region_enter() < 0)

@@ -22,6 +22,18 @@ struct proxy {
 #define NAMESPACE_MARK UINT64_C(0x656d616e01)
 #define VALUE_MARK UINT64_C(0x6c61766d01)
 #define ARRAY_MARK UINT64_C(0x7272616d01)
+#define OBJECT_MARK UINT64_C(0x6a626f6d01)
+
+/* A type at whose objects nobody waits, by the mark of a handle: its word (manager/words.h), and which method opens it.
+ */
+struct plain_type {
+    uint64_t mark;
+    const char *word, *article;
+    uint16_t opens;
+};
+
+/* NULL: it is no handle of such an object. */
+const struct plain_type *proxy_plain(const struct proxy *proxy);
 
 /* A type: what it is called, with its article, and its mark; which of the manager's methods opens and copies one. */
 struct proxy_type {

@@ -8,8 +8,6 @@
 
 #define SENTENCE 240
 
-enum { HEAD_MOST = 9 };
-
 size_t reply_most = SIZE_MAX;
 
 int reply_fail(struct parcel *reply, int failed, const char *sentence, ...)
@@ -44,7 +42,7 @@ void write_item(struct out *out, const struct item *item)
 
 int reply_item(struct parcel *reply, int result, const struct item *item)
 {
-    size_t size = item->size + HEAD_MOST;
+    size_t size = item->size + CBOR_HEAD_MOST;
     if (item->size > reply_most)
         return too_large(reply, item->size);
     uint8_t *bytes = parcel_room(reply, size);

@@ -3,6 +3,7 @@
 
 #include "manager/cell.h"
 #include "manager/collection.h"
+#include "manager/custom.h"
 #include "manager/dictionary.h"
 #include "manager/flag.h"
 #include "manager/gathering.h"
@@ -41,6 +42,7 @@ static const struct operation operations[] = {
     { "copy", 0, MANAGER_COPY },
     { "close", 0, MANAGER_CLOSE },
     { "batch", 0, MANAGER_BATCH },
+    { "object", 0, MANAGER_OBJECT },
     { "dict.set", MANAGER_DICT, DICT_SET },
     { "dict.get", MANAGER_DICT, DICT_GET },
     { "dict.delete", MANAGER_DICT, DICT_DELETE },
@@ -56,6 +58,7 @@ static const struct operation operations[] = {
     { "dict.values", MANAGER_DICT, DICT_VALUES },
     { "dict.items", MANAGER_DICT, DICT_ITEMS },
     { "dict.clear", MANAGER_DICT, DICT_CLEAR },
+    { "dict.run", MANAGER_DICT, OBJECT_RUN },
     { "list.append", MANAGER_LIST, LIST_APPEND },
     { "list.extend", MANAGER_LIST, LIST_EXTEND },
     { "list.insert", MANAGER_LIST, LIST_INSERT },
@@ -77,11 +80,13 @@ static const struct operation operations[] = {
     { "list.reverse", MANAGER_LIST, LIST_REVERSE },
     { "list.sort", MANAGER_LIST, LIST_SORT },
     { "list.clear", MANAGER_LIST, LIST_CLEAR },
+    { "list.run", MANAGER_LIST, OBJECT_RUN },
     { "namespace.set", MANAGER_NAMESPACE, DICT_SET },
     { "namespace.get", MANAGER_NAMESPACE, DICT_GET },
     { "namespace.delete", MANAGER_NAMESPACE, DICT_DELETE },
     { "namespace.add", MANAGER_NAMESPACE, DICT_ADD },
     { "namespace.items", MANAGER_NAMESPACE, DICT_ITEMS },
+    { "namespace.run", MANAGER_NAMESPACE, OBJECT_RUN },
     { "set.add", MANAGER_SET, SET_ADD },
     { "set.remove", MANAGER_SET, SET_REMOVE },
     { "set.pop", MANAGER_SET, SET_POP },
@@ -92,11 +97,13 @@ static const struct operation operations[] = {
     { "set.keep", MANAGER_SET, SET_KEEP },
     { "set.subtract", MANAGER_SET, SET_SUBTRACT },
     { "set.clear", MANAGER_SET, SET_CLEAR },
+    { "set.run", MANAGER_SET, OBJECT_RUN },
     { "value.set", MANAGER_VALUE, VALUE_SET },
     { "value.get", MANAGER_VALUE, VALUE_GET },
     { "value.swap", MANAGER_VALUE, VALUE_SWAP },
     { "value.compare", MANAGER_VALUE, VALUE_COMPARE },
     { "value.add", MANAGER_VALUE, VALUE_ADD },
+    { "value.run", MANAGER_VALUE, OBJECT_RUN },
     { "array.get", MANAGER_ARRAY, LIST_GET },
     { "array.set", MANAGER_ARRAY, LIST_SET },
     { "array.swap", MANAGER_ARRAY, LIST_SWAP },
@@ -106,6 +113,7 @@ static const struct operation operations[] = {
     { "array.slice", MANAGER_ARRAY, LIST_SLICE },
     { "array.set_slice", MANAGER_ARRAY, LIST_SET_SLICE },
     { "array.items", MANAGER_ARRAY, LIST_ITEMS },
+    { "array.run", MANAGER_ARRAY, OBJECT_RUN },
     { "lock.acquire", MANAGER_LOCK, LOCK_ACQUIRE },
     { "lock.release", MANAGER_LOCK, LOCK_RELEASE },
     { "lock.holder", MANAGER_LOCK, LOCK_HOLDER },
@@ -130,20 +138,22 @@ static const struct operation operations[] = {
     { "queue.shutdown", MANAGER_QUEUE, QUEUE_SHUTDOWN },
     { "queue.count", MANAGER_QUEUE, QUEUE_COUNT },
     { "queue.capacity", MANAGER_QUEUE, QUEUE_CAPACITY },
+    { "object.call", MANAGER_OBJECT, CUSTOM_CALL },
 };
 
 static const struct {
     const char *name;
     int code;
 } codes[] = {
-    { "EAGAIN", EAGAIN },       { "EBADMSG", EBADMSG },       { "EBUSY", EBUSY },
-    { "ECANCELED", ECANCELED }, { "ECHILD", ECHILD },         { "EDEADLK", EDEADLK },
-    { "EFAULT", EFAULT },       { "EINVAL", EINVAL },         { "EIO", EIO },
-    { "EMSGSIZE", EMSGSIZE },   { "ENOENT", ENOENT },         { "ENOLCK", ENOLCK },
-    { "ENOMEM", ENOMEM },       { "ENOSPC", ENOSPC },         { "ENOTSUP", ENOTSUP },
-    { "EOVERFLOW", EOVERFLOW }, { "EOWNERDEAD", EOWNERDEAD }, { "EPERM", EPERM },
-    { "EPIPE", EPIPE },         { "EPROTO", EPROTO },         { "ERANGE", ERANGE },
-    { "ETIMEDOUT", ETIMEDOUT }, { "EUSERS", EUSERS },
+    { "EACCES", EACCES },         { "EAGAIN", EAGAIN },   { "EBADMSG", EBADMSG },
+    { "EBUSY", EBUSY },           { "EEXIST", EEXIST },   { "ECANCELED", ECANCELED },
+    { "ECHILD", ECHILD },         { "EDEADLK", EDEADLK }, { "EFAULT", EFAULT },
+    { "EINVAL", EINVAL },         { "EIO", EIO },         { "EMSGSIZE", EMSGSIZE },
+    { "ENOENT", ENOENT },         { "ENOLCK", ENOLCK },   { "ENOMEM", ENOMEM },
+    { "ENOSPC", ENOSPC },         { "ENOTSUP", ENOTSUP }, { "EOVERFLOW", EOVERFLOW },
+    { "EOWNERDEAD", EOWNERDEAD }, { "EPERM", EPERM },     { "EPIPE", EPIPE },
+    { "EPROTO", EPROTO },         { "ERANGE", ERANGE },   { "ETIMEDOUT", ETIMEDOUT },
+    { "EUSERS", EUSERS },
 };
 
 #define COUNT(table) (sizeof(table) / sizeof *(table))
@@ -198,6 +208,7 @@ bool operation_is_plain(const struct operation *operation)
     case MANAGER_SET:
     case MANAGER_VALUE:
     case MANAGER_ARRAY:
+    case MANAGER_OBJECT:
         return true;
     default:
         return false;
@@ -219,6 +230,16 @@ const struct operation *operation_of(unsigned type, unsigned method)
     for (size_t i = 0; i < COUNT(operations); i++)
         if (operations[i].type == type && operations[i].method == method)
             return &operations[i];
+    return NULL;
+}
+
+const struct operation *operation_at(unsigned type, const char *name)
+{
+    for (size_t i = 0; i < COUNT(operations); i++) {
+        const char *dot = operations[i].type == type ? strchr(operations[i].name, '.') : NULL;
+        if (dot && strcmp(dot + 1, name) == 0)
+            return &operations[i];
+    }
     return NULL;
 }
 

@@ -21,6 +21,9 @@ enum { LINE_HELLO = 0xfffc, LINE_CANCEL, LINE_TOOK, LINE_LOST };
 const struct operation *operation_named(const char *name, size_t size);
 const struct operation *operation_of(unsigned type, unsigned method);
 
+/* "set" of a dictionary: what is "dict.set" elsewhere. */
+const struct operation *operation_at(unsigned type, const char *name);
+
 /* Of an object at which nobody waits, and of which nothing is held: it may stand in a batch. */
 bool operation_is_plain(const struct operation *operation);
 

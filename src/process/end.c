@@ -10,9 +10,9 @@
 #include <stdio.h>
 #include <string.h>
 
-void end_note_to(struct end_note *note)
+struct end_note *end_note_to(struct end_note *note)
 {
-    atomic_store(&wiped->task, note);
+    return atomic_exchange(&wiped->task, note);
 }
 
 void end_say(struct end_note *note, int code)

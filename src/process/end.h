@@ -7,8 +7,8 @@
 
 #include <brood/end.h>
 
-/* Where brood_fail of this process writes from now on. NULL: nowhere. */
-void end_note_to(struct end_note *note);
+/* Where brood_fail of this process writes from now on, NULL: nowhere; and where it did until now. */
+struct end_note *end_note_to(struct end_note *note);
 
 /* The last word: the function returned `code`. */
 void end_say(struct end_note *note, int code);
