@@ -66,7 +66,7 @@ static const struct method *method_named(const struct type *type, const char *na
 static int fill_type(struct type *type, const brood_any *begin, const brood_any *end, const brood_any *methods,
                      struct parcel *reply)
 {
-    uintptr_t begins, ends, runs;
+    uintptr_t begins = 0, ends = 0, runs = 0;
     int failed = find_code(begin, &begins, reply);
     if (failed == 0)
         failed = find_code(end, &ends, reply);
