@@ -539,6 +539,23 @@ static void wrong_places(void)
     finish(manager);
 }
 
+/* A name that must be cut inside a character, and one that is no UTF-8. */
+static void odd_names(void)
+{
+    static const char *const names[] = { "eighteen letters, \u20ac", "no \xff text", "",
+                                         "\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80"
+                                         "\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80" };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        brood_manager *manager = CHECK_POINTER(brood_manager_start(&(brood_manager_options){ .name = names[i] }));
+        char address[64];
+        snprintf(address, sizeof address, "unix:@brood-test-odd-%d", (int)getpid());
+        CHECK_RESULT(brood_manager_listen(manager, address, NULL), 0);
+        brood_manager *client = CHECK_POINTER(brood_manager_connect(address, NULL));
+        CHECK_RESULT(brood_manager_destroy(client), 0);
+        CHECK_RESULT(brood_manager_destroy(manager), 0);
+    }
+}
+
 /* A file as address goes with the server, which listens at several. */
 static void several_places(void)
 {
@@ -577,6 +594,7 @@ static const struct test_case cases[] = {
     { .name = "without_key", .run = without_key },
     { .name = "wrong_places", .run = wrong_places },
     { .name = "several_places", .run = several_places },
+    { .name = "odd_names", .run = odd_names },
     { .name = NULL },
 };
 

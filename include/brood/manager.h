@@ -69,7 +69,7 @@ typedef struct brood_managed_queue brood_managed_queue;
 typedef struct brood_managed_object brood_managed_object;
 
 typedef struct brood_manager_options {
-    const char *name;  /* in messages, cut at 19 bytes; NULL: "manager" */
+    const char *name;  /* UTF-8, in messages, cut to 19 bytes; NULL: "manager" */
     brood_start start; /* of the server. BROOD_DEFAULT: as everywhere, but the fork server instead of fork where the
                         * program has other threads; the log says so (brood/log.h) */
     /* Limits, for clients that nobody should have to trust with the server's memory. Whoever goes beyond one gets an

@@ -22,6 +22,7 @@
 
 #define END_MS 5000       /* for a server to end in order; then it is killed */
 #define BEGIN_NAP 2000000 /* ns between looks whether a server that begins has ended */
+#define UTF8_MOST 4       /* bytes of a character */
 #define MESSAGE_LEAST 256 /* bytes: what the manager's own calls need */
 
 static int check(const brood_manager_options *options)
@@ -57,6 +58,21 @@ static struct manager_limits limits_of(const brood_manager_options *options)
                                     .depth = limit(given->max_depth, CBOR_DEPTH_MOST) };
 }
 
+/* What strangers are told is UTF-8: cut between two characters, and '?' for what is none. */
+static void name_it(struct brood_manager *manager, const char *name)
+{
+    size_t size = strlen(name);
+    if (size >= MANAGER_NAME)
+        size = MANAGER_NAME - 1;
+    while (size > 0 && size >= MANAGER_NAME - UTF8_MOST && ((uint8_t)name[size] & 0xc0) == 0x80)
+        size--;
+    memcpy(manager->name, name, size);
+    manager->name[size] = 0;
+    if (!bytes_are_utf8((const uint8_t *)manager->name, size))
+        for (char *at = manager->name; *at; at++)
+            *at = (uint8_t)*at < 0x80 ? *at : '?';
+}
+
 static struct brood_manager *lay_out(const brood_manager_options *options)
 {
     struct brood_manager *manager = heap_take_aligned(sizeof *manager, 64);
@@ -65,7 +81,7 @@ static struct brood_manager *lay_out(const brood_manager_options *options)
         return NULL;
     }
     heap_label(manager, "manager");
-    snprintf(manager->name, sizeof manager->name, "%s", options && options->name ? options->name : "manager");
+    name_it(manager, options && options->name ? options->name : "manager");
     manager->creator = (int32_t)getpid();
     pthread_mutex_init(&manager->guard, NULL);
     manager->start = options ? (int32_t)options->start : BROOD_DEFAULT;
