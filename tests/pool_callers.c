@@ -301,7 +301,12 @@ static int try_creators_calls(void *arg)
 static int try_result(void *arg)
 {
     brood_waitable item = { .kind = BROOD_WAIT_RESULT, .object = arg };
+    brood_end end;
     CHECK_RESULT(brood_result_wait(arg, 0), -EPERM);
+    CHECK_HAS(brood_error(), "belongs to process");
+    CHECK_RESULT(brood_result_next(arg, NULL, NULL, 0), -EPERM);
+    CHECK_RESULT(brood_result_end(arg, &end), -EPERM);
+    CHECK_RESULT(brood_result_cancel(arg, 0), -EPERM);
     CHECK_RESULT(brood_result_destroy(arg), -EPERM);
     CHECK_RESULT(brood_wait(&item, 1, 0), -EPERM);
     return 0;

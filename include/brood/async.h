@@ -15,8 +15,9 @@
  * Crash rule: as brood/pool.h says of each task. Neither a worker's nor the keeper's death leaves a result without its
  * end; nobody hangs on one.
  *
- * Any thread of the process that asked for it may use a result; EPERM: another process. It ends with that process. If
- * the process that created the pool is gone, what has not ended will not: EOWNERDEAD.
+ * Any thread of the process that asked for it may use a result; EPERM: a child that was forked since; to others its
+ * address means nothing. It ends with that process. If the process that created the pool is gone, what has not ended
+ * will not: EOWNERDEAD.
  */
 #ifndef BROOD_ASYNC_H
 #define BROOD_ASYNC_H

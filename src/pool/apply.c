@@ -7,17 +7,9 @@
 #include "process/end.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-
-static struct map one_item(brood_pool *pool, const void *in, size_t in_size, void *out, size_t out_size,
-                           const brood_task_options *options)
-{
-    struct map map = { .pool = pool, .in = in, .out = out, .in_size = in_size, .out_size = out_size, .count = 1 };
-    if (options)
-        map.options = *options;
-    return map;
-}
 
 /* ---- the call that waits ---- */
 
@@ -39,11 +31,12 @@ static uint32_t apply_cpu(void *placed)
 /* What has become of a call: `failed` as for collect (pool/result.h). */
 static int end_call(struct placed *placed, const struct map *map, int failed, brood_end *end)
 {
-    memset(end, 0, sizeof *end);
     if (failed < 0)
         call_stop(placed);
     if (call_is_over(placed))
         call_take(placed, map->out, map->out_size, end);
+    else
+        memset(end, 0, sizeof *end);
     int outcome = failed;
     if (end->how != BROOD_RUNNING) {
         outcome = call_outcome(placed, end);
@@ -67,17 +60,19 @@ int brood_pool_apply(brood_pool *pool, brood_task *task, const void *in, size_t 
                      const brood_task_options *options)
 {
     static const char name[] = "brood_pool_apply";
-    struct map map = one_item(pool, in, in_size, out, out_size, options);
+    struct map map = { .pool = pool, .in = in, .out = out, .in_size = in_size, .out_size = out_size, .count = 1 };
     struct placed placed = { 0 };
     brood_end end;
+    if (options)
+        map.options = *options;
     if (task_is_of(pool))
         return task_run_nested(&map, name, task);
     progress_begin(&map.progress, options);
-    int result = pool_use(pool, name, true);
+    int result = pool_use(pool, name, true, &map.owner);
     if (result < 0)
         return result;
     if ((result = map_check(&map, name, task)) == 0 &&
-        (result = call_begin(&placed, &map, name, task, 0, false)) == 0) {
+        (result = call_begin(&placed, &map, name, task, 0, false, NULL)) == 0) {
         const struct await await = { .pool = pool,
                                      .over = apply_over,
                                      .ask = apply_ask,
@@ -88,7 +83,7 @@ int brood_pool_apply(brood_pool *pool, brood_task *task, const void *in, size_t 
         progress_tell(&map.progress, 1, 1, result != 0, true);
     }
     int failed = errno;
-    pool_leave(pool);
+    owner_leave(map.owner);
     errno = failed;
     return result;
 }
@@ -194,30 +189,46 @@ static const struct result_kind call_kind = { .over = call_later_is_over,
                                               .finish = finish_later,
                                               .discard = discard_later };
 
-static struct later *new_later(const char *name, const struct map *map)
+/* NULL: no memory. Zeroed in parts: compilers make a calloc(3) of the whole, which looks for memory anew each time. */
+static struct later *new_later(const char *name, struct owner *owner, const struct result_kind *kind,
+                               const brood_task_options *options)
 {
-    struct later *later = calloc(1, sizeof *later);
-    if (!later)
+    struct later *later = malloc(sizeof *later);
+    if (!later) {
         error_set(ENOMEM, "%s: no memory for a result", name);
-    else
-        later->map = *map;
-    if (later)
-        pthread_mutex_init(&later->map.job_guard, NULL);
+        return NULL;
+    }
+    memset(later, 0, offsetof(struct later, placed));
+    memset(&later->placed, 0, sizeof later->placed);
+    later->result.kind = kind;
+    later->map.pool = owner->pool;
+    later->map.owner = owner;
+    later->map.job_guard = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    if (options)
+        later->map.options = *options;
+    result_begin(&later->result, owner, options);
     return later;
 }
 
+static struct map *set_items(struct map *map, const void *in, size_t in_size, void *out, size_t out_size, size_t count)
+{
+    map->in = in;
+    map->in_size = in_size;
+    map->out = out;
+    map->out_size = out_size;
+    map->count = count;
+    return map;
+}
+
 /* Of a call that has been made, or, `failed`, has not. */
-static brood_result *hand_out(struct later *later, struct brood_pool *pool, const struct result_kind *kind, int failed)
+static brood_result *hand_out(struct later *later, int failed, struct owner *owner)
 {
     int error = errno;
-    if (!later || failed < 0) {
-        free(later);
+    if (later && failed < 0) {
+        result_discard(&later->result);
         later = NULL;
-    } else {
-        later->result.kind = kind;
-        result_join(&later->result, pool, &later->map.options);
     }
-    pool_leave(pool);
+    owner_leave(owner);
     errno = error;
     return later ? &later->result : NULL;
 }
@@ -226,25 +237,35 @@ brood_result *brood_pool_apply_async(brood_pool *pool, brood_task *task, const v
                                      size_t out_size, const brood_task_options *options)
 {
     static const char name[] = "brood_pool_apply_async";
-    struct map map = one_item(pool, in, in_size, out, out_size, options);
-    if (pool_use(pool, name, true) < 0)
+    struct owner *owner;
+    int failed = 0;
+    if (pool_use(pool, name, true, &owner) < 0)
         return NULL;
-    struct later *later = map_check(&map, name, task) < 0 ? NULL : new_later(name, &map);
-    int failed = later ? call_begin(&later->placed, &map, name, task, 0, false) : -errno;
-    return hand_out(later, pool, &call_kind, failed);
+    struct later *later = new_later(name, owner, &call_kind, options);
+    if (later)
+        failed = map_check(set_items(&later->map, in, in_size, out, out_size, 1), name, task);
+    if (later && failed == 0)
+        failed = call_begin(&later->placed, &later->map, name, task, 0, false, &later->result);
+    return hand_out(later, failed, owner);
 }
 
 brood_result *brood_pool_map_async(brood_pool *pool, brood_task *task, const void *in, size_t in_size, void *out,
                                    size_t out_size, size_t count, const brood_task_options *options)
 {
     static const char name[] = "brood_pool_map_async";
-    struct map map = one_item(pool, in, in_size, out, out_size, options);
-    map.count = count;
-    if (pool_use(pool, name, true) < 0)
+    struct owner *owner;
+    int failed = 0;
+    if (pool_use(pool, name, true, &owner) < 0)
         return NULL;
-    struct later *later = new_later(name, &map);
-    int failed = later ? map_begin(&later->map, name, task) : -errno;
-    return hand_out(later, pool, &map_kind, failed);
+    struct later *later = new_later(name, owner, &map_kind, options);
+    if (later)
+        failed = map_begin(set_items(&later->map, in, in_size, out, out_size, count), name, task);
+    if (later && failed == 0) {
+        pthread_mutex_lock(&owner->guard);
+        result_link(&later->result);
+        pthread_mutex_unlock(&owner->guard);
+    }
+    return hand_out(later, failed, owner);
 }
 
 /* ---- looking at them ---- */

@@ -3,6 +3,7 @@
 
 #include "error/error.h"
 #include "os/clock.h"
+#include "pool/result.h"
 #include "process/end.h"
 #include "region/heap.h"
 #include "region/region.h"
@@ -159,11 +160,12 @@ static int no_memory(const char *name)
     return error_set(ENOMEM, "%s: no memory in the region for a call", name);
 }
 
-int call_begin(struct placed *placed, const struct map *map, const char *name, brood_task *task, size_t index, bool own)
+int call_begin(struct placed *placed, const struct map *map, const char *name, brood_task *task, size_t index, bool own,
+               brood_result *result)
 {
     struct brood_pool *pool = map->pool;
-    struct owner *owner = pool_owner(pool);
-    placed->pool = pool;
+    struct owner *owner = map->owner;
+    placed->owner = owner;
     if (task_varies(map->in_size)) {
         brood_block item = task_item(map->in, map->in_size, 0);
         if (item.size && !item.data)
@@ -179,13 +181,15 @@ int call_begin(struct placed *placed, const struct map *map, const char *name, b
     if (is_put) {
         spin_publish(&pool->caller_cpu);
         atomic_fetch_add(&pool->offers, 1);
+        placed->call = call;
+        if (result)
+            result_link(result);
     }
     pthread_mutex_unlock(&owner->guard);
     if (is_put) {
         ring_bell(pool);
-        placed->call = call;
         if (call->hard_ms || call->max_memory)
-            task_watch(pool, &placed->watch);
+            task_watch(owner, &placed->watch);
         return 0;
     }
     thread_expects(thread_self(), NULL);
@@ -206,7 +210,7 @@ void call_ask(const struct placed *placed, unsigned seat)
 
 uint32_t call_cpu(const struct placed *placed)
 {
-    struct brood_pool *pool = placed->pool;
+    const struct brood_pool *pool = placed->owner->pool;
     uint32_t worker = ring_holder(placed->ring, placed->number);
     if (worker == 0)
         worker = atomic_load(&pool->lookout);
@@ -216,9 +220,10 @@ uint32_t call_cpu(const struct placed *placed)
 void call_take(const struct placed *placed, void *out, size_t out_size, brood_end *end)
 {
     struct call *call = placed->call;
-    memset(end, 0, sizeof *end);
     if (atomic_load_explicit(&call->how, memory_order_acquire) != BROOD_RUNNING)
         *end = call->end;
+    else
+        memset(end, 0, sizeof *end);
     if (end->how != BROOD_RETURNED || !out)
         return;
     if (call->replies) {
@@ -235,7 +240,7 @@ void call_take(const struct placed *placed, void *out, size_t out_size, brood_en
 static bool is_run(const struct placed *placed)
 {
     uint32_t worker = ring_holder(placed->ring, placed->number);
-    return worker && pool_worker_lives(placed->pool, worker - 1);
+    return worker && pool_worker_lives(placed->owner->pool, worker - 1);
 }
 
 void call_stop(const struct placed *placed)
@@ -259,16 +264,17 @@ static bool has_call(const struct worker *worker, const void *placed)
 /* The turn of whoever has it, if it has opened one by now; if not, it will see that the call is cancelled. */
 static void cancel_turn(const struct placed *placed, int64_t at)
 {
+    struct brood_pool *pool = placed->owner->pool;
     uint32_t holder = ring_holder(placed->ring, placed->number);
     if (holder)
-        pool_cancel_turn(placed->pool, pool_worker(placed->pool, holder - 1), has_call, placed, at);
+        pool_cancel_turn(pool, pool_worker(pool, holder - 1), has_call, placed, at);
 }
 
 bool call_cancel(struct placed *placed, int64_t at)
 {
     if (call_is_over(placed))
         return false;
-    task_watch(placed->pool, &placed->watch);
+    task_watch(placed->owner, &placed->watch);
     atomic_store(&placed->call->cancelled, true);
     if (ring_take_back(placed->ring, placed->number))
         return false;
@@ -281,9 +287,9 @@ void call_release(struct placed *placed)
     struct call *call = placed->call;
     if (!call)
         return;
-    task_unwatch(placed->pool, &placed->watch);
+    struct owner *owner = placed->owner;
+    task_unwatch(owner, &placed->watch);
     placed->call = NULL;
-    struct owner *owner = pool_owner(placed->pool);
     if (ring_is_over(placed->ring, placed->number)) {
         destroy_now(owner, call);
         return;
@@ -304,7 +310,7 @@ int call_outcome(const struct placed *placed, const brood_end *end)
     if (call && call->unfit) {
         char function[MODULE_PATH_MAX + 64];
         module_describe(call->task, function, sizeof function);
-        return error_set(ENOENT, "the workers of pool '%s' lack the %s", placed->pool->name, function);
+        return error_set(ENOENT, "the workers of pool '%s' lack the %s", placed->owner->pool->name, function);
     }
     error_tell("the task, item %zu, failed: %s", end->index, end->why);
     return 1;

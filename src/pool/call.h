@@ -5,7 +5,7 @@
 #include "pool/map.h"
 
 struct placed {
-    struct brood_pool *pool;
+    struct owner *owner; /* this process' side of the pool */
     struct ring *ring;
     uint64_t number;
     struct call *call; /* NULL: there is none */
@@ -13,10 +13,10 @@ struct placed {
 };
 
 /* Makes the call of `map`, which is of one item, with that index, and puts it where workers find it; its result comes
- * to a place of the pool's, and its item is copied, even where they lie in the region, if `own`. 0, or -errno with a
- * sentence. */
-int call_begin(struct placed *placed, const struct map *map, const char *name, brood_task *task, size_t index,
-               bool own);
+ * to a place of the pool's, and its item is copied, even where they lie in the region, if `own`. `result`: what it is
+ * of, which is linked then; NULL: nothing that is to be. 0, or -errno with a sentence. */
+int call_begin(struct placed *placed, const struct map *map, const char *name, brood_task *task, size_t index, bool own,
+               brood_result *result);
 
 bool call_is_over(const struct placed *placed);
 void call_ask(const struct placed *placed, unsigned seat);

@@ -155,17 +155,18 @@ static int fill(struct imap *imap, const char *name)
     struct brood_pool *pool = imap->result.pool;
     struct placed *slot;
     while ((slot = free_slot(imap))) {
-        bool closed = owner_is_closed(pool_owner(pool));
+        bool closed = owner_is_closed(imap->result.owner);
         if (!imap->held && !imap->dry && !closed)
             read_one(imap);
         if (!imap->held || imap->dry || closed)
             return 0;
-        struct map map = { .pool = pool, .in = imap->in_size ? imap->item : NULL, .count = 1 };
+        struct map map = { .pool = pool, .owner = imap->result.owner, .count = 1 };
+        map.in = imap->in_size ? imap->item : NULL;
         map.in_size = imap->in_size;
         map.out_size = imap->out_size;
         map.options = imap->options;
         struct placed placed = { 0 };
-        int failed = call_begin(&placed, &map, name, imap->task, imap->read, true);
+        int failed = call_begin(&placed, &map, name, imap->task, imap->read, true, NULL);
         if (failed < 0)
             return failed;
         pthread_mutex_lock(&imap->slots_guard);
@@ -278,7 +279,7 @@ static int collect(brood_result *result, int failed)
     tell(imap, true);
     for (size_t i = 0; i < imap->ahead; i++)
         call_release(&imap->slots[i]);
-    task_unwatch(result->pool, &imap->watch);
+    task_unwatch(result->owner, &imap->watch);
     imap->dry = true;
     return 0;
 }
@@ -296,7 +297,7 @@ static void cancel(brood_result *result, int64_t at)
     struct imap *imap = (struct imap *)(void *)result;
     bool runs = false;
     imap->dry = true;
-    task_watch(result->pool, &imap->watch); /* once: each call's own then takes no lock */
+    task_watch(result->owner, &imap->watch); /* once: each call's own then takes no lock */
     pthread_mutex_lock(&imap->slots_guard);
     imap->cancelled = true;
     imap->cancel_at = at;
@@ -357,10 +358,10 @@ int brood_result_next(brood_result *result, void *out, brood_end *end, int timeo
         return error_set(EPIPE, "%s: the pool was destroyed", name);
     if ((failed = begin_next(imap, name)) < 0)
         return failed;
-    int outcome = pool_use(result->pool, name, false);
+    int outcome = owner_use(result->owner, name, false);
     if (outcome == 0) {
         outcome = next(imap, name, out, end, deadline);
-        pool_leave(result->pool);
+        owner_leave(result->owner);
     }
     int error = errno;
     end_next(imap);
@@ -412,7 +413,7 @@ brood_result *brood_pool_imap(brood_pool *pool, brood_task *task, brood_source *
     struct map map = { .pool = pool, .in_size = in_size, .out_size = out_size, .count = 1 };
     if (options)
         map.options = *options;
-    if (pool_use(pool, name, true) < 0)
+    if (pool_use(pool, name, true, &map.owner) < 0)
         return NULL;
     struct imap *imap = check(name, &map, task, source) < 0 ? NULL : make(name, &map);
     if (imap) {
@@ -424,17 +425,19 @@ brood_result *brood_pool_imap(brood_pool *pool, brood_task *task, brood_source *
         imap->options = map.options;
         progress_begin(&imap->progress, options);
         imap->result.kind = &imap_kind;
-        imap->result.pool = pool;
+        result_begin(&imap->result, map.owner, NULL);
         int failed = fill(imap, name);
         if (failed < 0 && imap->read == 0 && failed != -ENOMEM) {
-            discard(imap);
+            result_discard(&imap->result);
             imap = NULL;
         } else {
-            result_join(&imap->result, pool, NULL);
+            pthread_mutex_lock(&map.owner->guard);
+            result_link(&imap->result);
+            pthread_mutex_unlock(&map.owner->guard);
         }
     }
     int error = errno;
-    pool_leave(pool);
+    owner_leave(map.owner);
     errno = error;
     return imap ? &imap->result : NULL;
 }

@@ -178,7 +178,7 @@ static void unreserve(struct owner *owner, struct held *held)
 
 static int make_job(struct map *map, const char *call, brood_task *task)
 {
-    struct owner *owner = pool_owner(map->pool);
+    struct owner *owner = map->owner;
     struct held *held;
     pthread_mutex_lock(&owner->guard);
     int failed = owner_reserve(owner, &held);
@@ -214,17 +214,17 @@ int64_t task_most(const brood_task_options *options)
     return most < INT64_MAX / 2 ? (int64_t)most : INT64_MAX / 2;
 }
 
-void task_watch(struct brood_pool *pool, struct watch *watch)
+void task_watch(struct owner *owner, struct watch *watch)
 {
-    if (!watch->on && atomic_fetch_add(&pool_owner(pool)->caller->watched, 1) == 0)
-        pool_poke(pool);
+    if (!watch->on && atomic_fetch_add(&owner->caller->watched, 1) == 0)
+        pool_poke(owner->pool);
     watch->on = true;
 }
 
-void task_unwatch(struct brood_pool *pool, struct watch *watch)
+void task_unwatch(struct owner *owner, struct watch *watch)
 {
     if (watch->on)
-        atomic_fetch_sub(&pool_owner(pool)->caller->watched, 1);
+        atomic_fetch_sub(&owner->caller->watched, 1);
     watch->on = false;
 }
 
@@ -249,7 +249,7 @@ void owner_free_retired(struct owner *owner, const struct brood_pool *pool, bool
 /* A worker may still look at the job, though there is nothing left in it to do: it is freed when none does. */
 static void retire(struct map *map)
 {
-    struct owner *owner = pool_owner(map->pool);
+    struct owner *owner = map->owner;
     pthread_mutex_lock(&map->job_guard); /* other threads may look whether it is over */
     struct job *job = map->job;
     map->job = NULL;
@@ -293,7 +293,7 @@ int map_begin(struct map *map, const char *call, brood_task *task)
         return failed;
     failed = make_job(map, call, task);
     if (failed == 0 && (map->options.hard_ms || map->options.max_memory))
-        task_watch(map->pool, &map->watch);
+        task_watch(map->owner, &map->watch);
     if (failed == 0) {
         map->traced = trace_map_begins(map->pool, map->job->task, map->count);
         failed = offer(map, call);
@@ -301,12 +301,12 @@ int map_begin(struct map *map, const char *call, brood_task *task)
             trace_map_ends(map->pool, map->traced, map->job->task, failed);
     }
     if (failed < 0)
-        task_unwatch(map->pool, &map->watch);
+        task_unwatch(map->owner, &map->watch);
     if (failed < 0 && map->job) {
         struct held *held = map->job->held;
         job_destroy(map->job);
         map->job = NULL;
-        unreserve(pool_owner(map->pool), held);
+        unreserve(map->owner, held);
     }
     return failed;
 }
@@ -338,7 +338,7 @@ void map_cancel(struct map *map, int64_t at)
 {
     if (!map->job || atomic_load(&map->job->finished))
         return;
-    task_watch(map->pool, &map->watch);
+    task_watch(map->owner, &map->watch);
     job_refuse(map->job, -ECANCELED);
     cancel_turns(map, at);
     pool_poke(map->pool);
@@ -518,7 +518,7 @@ int map_end(struct map *map, int failed)
     int result = gather_all(map, failed);
     int error = errno;
     trace_map_ends(map->pool, map->traced, map->job->task, result);
-    task_unwatch(map->pool, &map->watch);
+    task_unwatch(map->owner, &map->watch);
     retire(map);
     errno = error;
     return result;
@@ -537,7 +537,7 @@ void map_forget(struct map *map)
     if (!map->job)
         return;
     pool_withdraw(map->pool, &map->job->work);
-    task_unwatch(map->pool, &map->watch);
+    task_unwatch(map->owner, &map->watch);
     await_end_of_work(map);
     retire(map);
 }
@@ -574,7 +574,7 @@ int brood_pool_map(brood_pool *pool, brood_task *task, const void *in, size_t in
         map.options = *options;
     if (task_is_of(pool))
         return task_run_nested(&map, call, task);
-    int result = pool_use(pool, call, true);
+    int result = pool_use(pool, call, true, &map.owner);
     if (result < 0)
         return result;
     result = map_begin(&map, call, task);
@@ -588,7 +588,7 @@ int brood_pool_map(brood_pool *pool, brood_task *task, const void *in, size_t in
         result = map_end(&map, pool_await(&await));
     }
     int failed = errno;
-    pool_leave(pool);
+    owner_leave(map.owner);
     errno = failed;
     return result;
 }

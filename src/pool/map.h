@@ -13,6 +13,7 @@ struct watch {
 
 struct map {
     struct brood_pool *pool;
+    struct owner *owner; /* this process' side of it; NULL: not known yet */
     const void *in;
     void *out;
     size_t in_size, out_size, count;
@@ -36,8 +37,8 @@ bool task_varies(size_t size);
 brood_block task_item(const void *in, size_t in_size, size_t i);
 
 /* The keeper looks often from here on; and does not have to any more. */
-void task_watch(struct brood_pool *pool, struct watch *watch);
-void task_unwatch(struct brood_pool *pool, struct watch *watch);
+void task_watch(struct owner *owner, struct watch *watch);
+void task_unwatch(struct owner *owner, struct watch *watch);
 
 /* Its max_memory. */
 int64_t task_most(const brood_task_options *options);

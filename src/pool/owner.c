@@ -144,33 +144,32 @@ int pool_enter_creator(const struct brood_pool *pool, const char *call)
     return failed;
 }
 
-int pool_stay(struct brood_pool *pool, const char *call)
+int pool_stay(struct brood_pool *pool, const char *call, struct owner **owner)
 {
     int failed = pool_enter(pool, call);
     if (failed < 0)
         return failed;
-    struct owner *owner = pool_owner(pool);
-    bool first = !owner;
-    if (first && !(owner = join(pool, call)))
+    *owner = pool_owner(pool);
+    bool first = !*owner;
+    if (first && !(*owner = join(pool, call)))
         return -errno;
     if (first)
         pool_poke(pool); /* the keeper is to watch this process from now on */
-    atomic_fetch_add(&owner->caller->users, 1);
+    atomic_fetch_add(&(*owner)->caller->users, 1);
     return 0;
 }
 
-int pool_use(struct brood_pool *pool, const char *call, bool submits)
+/* Its user is counted. */
+static int begin_use(struct owner *owner, const char *call, bool submits)
 {
-    int failed = pool_stay(pool, call);
-    if (failed < 0)
-        return failed;
-    struct owner *owner = pool_owner(pool);
+    struct brood_pool *pool = owner->pool;
+    int failed = 0;
     if (submits && owner_is_closed(owner)) {
-        pool_leave(pool);
+        owner_leave(owner);
         return error_set(EPIPE, "%s: pool '%s' is closed", call, pool->name);
     }
     if (atomic_load_explicit(&owner->callbacks, memory_order_relaxed))
-        results_tell(pool, false, submits);
+        results_tell(owner, false, submits);
     if (!submits)
         return 0;
     if (atomic_load(&pool->broken))
@@ -180,13 +179,25 @@ int pool_use(struct brood_pool *pool, const char *call, bool submits)
     if (failed == -ECANCELED) /* another thread has just ended it */
         failed = error_set(EPIPE, "%s: pool '%s' is closed", call, pool->name);
     if (failed < 0)
-        pool_leave(pool);
+        owner_leave(owner);
     return failed;
 }
 
-void pool_leave(struct brood_pool *pool)
+int pool_use(struct brood_pool *pool, const char *call, bool submits, struct owner **owner)
 {
-    atomic_fetch_sub(&pool_owner(pool)->caller->users, 1);
+    int failed = pool_stay(pool, call, owner);
+    return failed < 0 ? failed : begin_use(*owner, call, submits);
+}
+
+int owner_use(struct owner *owner, const char *call, bool submits)
+{
+    atomic_fetch_add(&owner->caller->users, 1);
+    return begin_use(owner, call, submits);
+}
+
+void owner_leave(struct owner *owner)
+{
+    atomic_fetch_sub(&owner->caller->users, 1);
 }
 
 int pool_why_ended(const struct brood_pool *pool)

@@ -83,10 +83,13 @@ int pool_enter_creator(const struct brood_pool *pool, const char *call);
 
 /* The same as pool_enter, for calls that wait: the pool is not destroyed meanwhile; and callbacks are called; and for
  * calls that submit (EPIPE where the pool is closed, ENOTRECOVERABLE where it is broken), which see to the keeper.
- * pool_leave ends each. */
-int pool_stay(struct brood_pool *pool, const char *call);
-int pool_use(struct brood_pool *pool, const char *call, bool submits);
-void pool_leave(struct brood_pool *pool);
+ * *owner: this process' side. owner_leave ends each. */
+int pool_stay(struct brood_pool *pool, const char *call, struct owner **owner);
+int pool_use(struct brood_pool *pool, const char *call, bool submits, struct owner **owner);
+
+/* pool_use of who has its side already, and so may call. */
+int owner_use(struct owner *owner, const char *call, bool submits);
+void owner_leave(struct owner *owner);
 
 /* -ECANCELED, or -EOWNERDEAD with a sentence: what has not come of a pool that has ended. 0: it has not. */
 int pool_why_ended(const struct brood_pool *pool);

@@ -485,12 +485,13 @@ int brood_pool_terminate(brood_pool *pool)
     int failed = pool_enter_creator(pool, call);
     if (failed < 0)
         return failed;
+    struct owner *owner;
     close_pool(pool, false);
-    if ((failed = pool_stay(pool, call)) < 0)
+    if ((failed = pool_stay(pool, call, &owner)) < 0)
         return failed;
     end_processes(pool, CLOSING_AT_ONCE);
-    results_tell(pool, false, false);
-    pool_leave(pool);
+    results_tell(owner, false, false);
+    owner_leave(owner);
     return 0;
 }
 
@@ -537,21 +538,21 @@ int brood_pool_join(brood_pool *pool, int timeout_ms)
     const struct await await = {
         .pool = pool, .over = has_news, .ask = ask_all, .context = &joining, .deadline = deadline
     };
-    if ((failed = pool_use(pool, call, false)) < 0)
+    if ((failed = owner_use(owner, call, false)) < 0)
         return failed;
     while (!is_over(owner) && (failed = pool_await(&await)) == 0) {
         joining.seat = 0;
-        results_tell(pool, true, false);
+        results_tell(owner, true, false);
     }
-    results_tell(pool, true, false);
+    results_tell(owner, true, false);
     if (failed == -ETIMEDOUT) {
         failed = error_set(ETIMEDOUT, "pool '%s': not all that was asked for has ended", pool->name);
-        pool_leave(pool);
+        owner_leave(owner);
         return failed;
     }
     end_processes(pool, failed < 0 ? CLOSING_AT_ONCE : CLOSING_ORDERLY);
-    results_tell(pool, true, false); /* of those that will not end any more, too */
-    pool_leave(pool);
+    results_tell(owner, true, false); /* of those that will not end any more, too */
+    owner_leave(owner);
     return failed == -ECANCELED ? 0 : failed;
 }
 

@@ -33,7 +33,7 @@ static void ask(void *context, unsigned seat)
 /* 0, or -ENOMEM with a sentence. */
 static int want(struct brood_pool *pool, uint32_t workers)
 {
-    struct owner *owner = pool_owner(pool);
+    struct owner *owner = pool->owner;
     pthread_mutex_lock(&owner->guard);
     int failed = pool_make_places(pool, workers);
     if (failed == 0) {
@@ -60,7 +60,7 @@ int brood_pool_resize(brood_pool *pool, int workers, int timeout_ms)
         return error_set(EINVAL, "%s: %d workers: there must be 0 to %d", call, workers, POOL_WORKERS);
     if (workers == 0)
         workers = brood_cpu_count() < POOL_WORKERS ? brood_cpu_count() : POOL_WORKERS;
-    if ((failed = pool_use(pool, call, true)) < 0)
+    if ((failed = owner_use(pool->owner, call, true)) < 0)
         return failed;
     const struct await await = {
         .pool = pool, .over = is_as_wanted, .ask = ask, .context = pool, .deadline = deadline
@@ -75,7 +75,7 @@ int brood_pool_resize(brood_pool *pool, int workers, int timeout_ms)
     if (failed == -ECANCELED)
         failed = error_set(EPIPE, "%s: pool '%s' is closed", call, pool->name);
     int error = errno;
-    pool_leave(pool);
+    owner_leave(pool->owner);
     errno = error;
     return failed;
 }

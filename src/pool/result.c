@@ -26,20 +26,34 @@ int result_enter(const brood_result *result, const char *call)
 
 /* ---- the pool's list ---- */
 
-void result_join(brood_result *result, struct brood_pool *pool, const brood_task_options *options)
+void result_begin(brood_result *result, struct owner *owner, const brood_task_options *options)
 {
-    struct owner *owner = pool_owner(pool);
-    pthread_mutex_init(&result->guard, NULL);
-    result->pool = pool;
-    result->creator = thread_self()->process;
-    result->thread = thread_self()->id;
+    const struct thread *self = thread_self();
+    result->guard = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    result->pool = owner->pool;
+    result->owner = owner;
+    result->creator = self->process;
+    result->thread = self->id;
     result->done = options ? options->done : NULL;
     result->context = options ? options->context : NULL;
     result->told = !result->done;
     result->ticks = options && options->progress;
-    result->heard = atomic_load(&pool->verdicts);
-    atomic_fetch_add(&owner->caller->results, 1);
-    pthread_mutex_lock(&owner->guard);
+    result->heard = atomic_load(&owner->pool->verdicts);
+}
+
+/* Under the pool's guard. Release: pairs with the end of this call's use of the pool; who destroys that, looks at the
+ * uses first. */
+static void count_results(struct owner *owner, int change)
+{
+    _Atomic unsigned *results = &owner->caller->results;
+    unsigned count = atomic_load_explicit(results, memory_order_relaxed) + (unsigned)change;
+    atomic_store_explicit(results, count, memory_order_release);
+}
+
+void result_link(brood_result *result)
+{
+    struct owner *owner = result->owner;
+    count_results(owner, 1);
     result->next = owner->results;
     if (owner->results)
         owner->results->previous = result;
@@ -50,10 +64,8 @@ void result_join(brood_result *result, struct brood_pool *pool, const brood_task
     bool watched = owner->watched && !result->told;
     if (watched)
         result->kind->ask(result, WATCH_SEAT);
-    bool over = watched && result->kind->over(result); /* before it was asked, perhaps */
-    pthread_mutex_unlock(&owner->guard);
-    if (over)
-        seat_tell(&pool->seats[WATCH_SEAT - 1]);
+    if (watched && result->kind->over(result)) /* before it was asked, perhaps */
+        seat_tell(&owner->pool->seats[WATCH_SEAT - 1]);
 }
 
 /* Under the pool's guard. */
@@ -62,6 +74,7 @@ static void unlink_result(struct owner *owner, brood_result *result)
     *(result->previous ? &result->previous->next : &owner->results) = result->next;
     *(result->next ? &result->next->previous : &owner->oldest) = result->previous;
     owner->callbacks -= !result->told;
+    count_results(owner, -1);
 }
 
 void results_ask(struct owner *owner, unsigned seat)
@@ -90,6 +103,13 @@ bool results_are_over(struct owner *owner)
     return over;
 }
 
+void result_discard(brood_result *result)
+{
+    pthread_mutex_destroy(&result->guard);
+    free(result->sentence);
+    result->kind->discard(result);
+}
+
 /* ---- what they return ---- */
 
 /* What it returns, found out once, and told each time. */
@@ -99,7 +119,8 @@ static int collect(brood_result *result, int failed)
     if (!result->collected) {
         result->outcome = result->kind->collect(result, failed);
         result->sentence = result->outcome ? strdup(brood_error()) : NULL;
-        atomic_store(&result->collected, true);
+        /* Release: pairs with result_await, which then takes the guard all the same. */
+        atomic_store_explicit(&result->collected, true, memory_order_release);
     } else if (result->sentence) {
         error_tell("%s", result->sentence);
     }
@@ -199,10 +220,10 @@ static void end_telling(struct owner *owner, const struct teller *teller)
     pthread_mutex_unlock(&owner->guard);
 }
 
-int results_tell(struct brood_pool *pool, bool everyone, bool few)
+int results_tell(struct owner *owner, bool everyone, bool few)
 {
     int count = 0;
-    struct owner *owner = pool_owner(pool);
+    const struct brood_pool *pool = owner->pool;
     struct teller teller = { .thread = thread_self()->id };
     brood_result *result;
     while ((result = next_to_tell(owner, &teller, everyone, few))) {
@@ -235,7 +256,7 @@ int brood_result_cancel(brood_result *result, int grace_ms)
     struct brood_pool *pool = result->pool;
     if (!pool)
         return 0;
-    if ((failed = pool_use(pool, call, false)) < 0)
+    if ((failed = owner_use(result->owner, call, false)) < 0)
         return failed;
     if (!atomic_load(&pool->ended) && !pool_is_kept(pool))
         failed = pool_keep(pool);
@@ -243,7 +264,7 @@ int brood_result_cancel(brood_result *result, int grace_ms)
     if (!result->collected && failed == 0 && !atomic_load(&pool->ended))
         result->kind->cancel(result, at);
     pthread_mutex_unlock(&result->guard);
-    pool_leave(pool);
+    owner_leave(result->owner);
     return failed == -ECANCELED || failed == -EOWNERDEAD ? 0 : failed; /* a pool that has ended runs nothing */
 }
 
@@ -278,28 +299,23 @@ int brood_result_destroy(brood_result *result)
     int failed = result ? result_enter(result, call) : 0;
     if (!result || failed < 0)
         return failed;
-    struct brood_pool *pool = result->pool;
-    if (pool && ((failed = pool_use(pool, call, false)) < 0))
+    struct owner *owner = result->pool ? result->owner : NULL;
+    if (owner && ((failed = owner_use(owner, call, false)) < 0))
         return failed;
-    struct owner *owner = pool ? pool_owner(pool) : NULL;
     bool silenced = false;
-    if (owner && !silence(owner, result, &silenced))
-        failed = error_set(EBUSY, "pool '%s': another thread is in the callback of this result", pool->name);
+    if (owner && result->done && !silence(owner, result, &silenced))
+        failed = error_set(EBUSY, "pool '%s': another thread is in the callback of this result", owner->pool->name);
     if (owner && failed == 0 && (failed = result->kind->finish(result)) < 0 && silenced)
         unsilence(owner, result);
     if (owner && failed == 0) {
         pthread_mutex_lock(&owner->guard);
         unlink_result(owner, result);
         pthread_mutex_unlock(&owner->guard);
-        atomic_fetch_sub(&owner->caller->results, 1);
     }
-    if (failed == 0) {
-        pthread_mutex_destroy(&result->guard);
-        free(result->sentence);
-        result->kind->discard(result);
-    }
-    if (pool)
-        pool_leave(pool);
+    if (failed == 0)
+        result_discard(result);
+    if (owner)
+        owner_leave(owner);
     return failed;
 }
 
@@ -312,12 +328,12 @@ int brood_result_wait(brood_result *result, int timeout_ms)
         return failed;
     if (result->kind->one_by_one)
         return error_set(EINVAL, "%s: imap's results are for brood_result_next", call);
-    struct brood_pool *pool = result->pool;
-    if (!pool)
+    if (!result->pool)
         return collect(result, 0);
-    if ((failed = pool_use(pool, call, false)) < 0)
+    struct owner *owner = result->owner;
+    if ((failed = owner_use(owner, call, false)) < 0)
         return failed;
     int outcome = result_await(result, deadline);
-    pool_leave(pool);
+    owner_leave(owner);
     return outcome;
 }

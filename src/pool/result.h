@@ -33,6 +33,7 @@ struct result_kind {
 struct brood_result {
     const struct result_kind *kind; /* first: the kind's own struct begins with this one */
     struct brood_pool *pool;        /* NULL: it has been destroyed */
+    struct owner *owner;            /* this process' side of it, while there is one */
     int32_t creator;                /* the process */
     brood_result *previous, *next;  /* of the pool's, under its guard */
     uint32_t thread;                /* os/thread.h: id of the one that asked for it */
@@ -48,15 +49,19 @@ struct brood_result {
     brood_end end;  /* of a call */
 };
 
-/* It is the pool's from here on. */
-void result_join(brood_result *result, struct brood_pool *pool, const brood_task_options *options);
+/* What all have in common; and it is the pool's from here on. The latter under the pool's guard. */
+void result_begin(brood_result *result, struct owner *owner, const brood_task_options *options);
+void result_link(brood_result *result);
+
+/* Frees one that nobody knows any more. */
+void result_discard(brood_result *result);
 
 /* -EBUSY, with its sentence. */
 int result_is_busy(const brood_result *result);
 
 /* Calls the callbacks of this thread's results that are there; `everyone`: of other threads' too; `few`: looks at some
  * only. How many. Never with a guard held. */
-int results_tell(struct brood_pool *pool, bool everyone, bool few);
+int results_tell(struct owner *owner, bool everyone, bool few);
 
 /* Collects every result of the pool that has not been, and lets go of all; `failed` as for collect. With no other user
  * of the pool. */

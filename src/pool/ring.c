@@ -45,7 +45,9 @@ bool ring_put(struct ring *ring, struct call *call, uint64_t *number)
     *number = at;
     /* Release: pairs with the acquire in ring_claim. */
     atomic_store_explicit(&cell->word, word_of(0, at), memory_order_release);
-    atomic_store(&ring->tail, at + 1);
+    /* Release: pairs with the acquire in ring_claim. Who would sleep is told by what its caller does next: the pool's
+     * offers, and the bell. */
+    atomic_store_explicit(&ring->tail, at + 1, memory_order_release);
     return true;
 }
 

@@ -37,7 +37,8 @@ static int announce_result(const void *object, const char *call, struct waitable
     void (*ask)(void *, unsigned) = result->kind->ready ? result->kind->ask_ready : result->kind->ask;
     if (!pool || atomic_load(&result->collected) || ready(result))
         return 1;
-    if ((failed = pool_stay(pool, call)) < 0)
+    struct owner *owner;
+    if ((failed = pool_stay(pool, call, &owner)) < 0)
         return failed;
     uint32_t verdicts;
     news->word = sit_down(pool);
@@ -45,17 +46,17 @@ static int announce_result(const void *object, const char *call, struct waitable
     failed = pool_foresee(pool, atomic_load(&result->heard), &verdicts);
     follow_keeper(pool, news);
     bool is = failed < 0 || ready(result);
-    pool_leave(pool);
+    owner_leave(owner);
     return is;
 }
 
 static int announce_pool(const void *object, const char *call, struct waitable_news *news)
 {
     struct brood_pool *pool = (struct brood_pool *)(uintptr_t)object;
-    int failed = pool_stay(pool, call);
+    struct owner *owner;
+    int failed = pool_stay(pool, call, &owner);
     if (failed < 0)
         return failed;
-    struct owner *owner = pool_owner(pool);
     uint32_t verdicts;
     news->word = sit_down(pool);
     results_watch(owner);
@@ -64,7 +65,7 @@ static int announce_pool(const void *object, const char *call, struct waitable_n
     /* A keeper that cannot be started just now is tried again. An ended or broken pool has nothing more to tell. */
     news->naps = (news->naps || failed < 0) && !atomic_load(&pool->ended) && failed != -ENOTRECOVERABLE;
     bool is = results_have_news(owner, thread_self()->id);
-    pool_leave(pool);
+    owner_leave(owner);
     return is;
 }
 
@@ -77,10 +78,11 @@ __attribute__((constructor)) void pool_can_be_watched(void)
 
 int brood_pool_callbacks(brood_pool *pool)
 {
-    int failed = pool_stay(pool, "brood_pool_callbacks");
+    struct owner *owner;
+    int failed = pool_stay(pool, "brood_pool_callbacks", &owner);
     if (failed < 0)
         return failed;
-    int count = results_tell(pool, false, false);
-    pool_leave(pool);
+    int count = results_tell(owner, false, false);
+    owner_leave(owner);
     return count;
 }
