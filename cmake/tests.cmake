@@ -61,6 +61,13 @@ endforeach()
 
 brood_test_without_leak_check(process_faults)
 
+# What the tool concludes and reads, without a family that it looks at.
+file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/inspect/sight*.c")
+target_sources(test_internal_inspect PRIVATE ${sources}
+    "${PROJECT_SOURCE_DIR}/inspect/diagnosis.c" "${PROJECT_SOURCE_DIR}/inspect/family.c"
+    "${PROJECT_SOURCE_DIR}/inspect/window.c" "${PROJECT_SOURCE_DIR}/inspect/words.c")
+target_include_directories(test_internal_inspect PRIVATE "${PROJECT_SOURCE_DIR}/inspect")
+
 file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/plugin/*.c")
 foreach(source IN LISTS sources)
     cmake_path(GET source STEM name)

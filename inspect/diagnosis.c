@@ -134,11 +134,11 @@ static void find_long_holders(struct diagnosis *diagnosis, const struct sight *b
     }
 }
 
-static void find_stopped(struct diagnosis *diagnosis, const struct sight *sight)
+static void find_stopped(struct diagnosis *diagnosis, const struct sight *before, const struct sight *after)
 {
-    for (size_t i = 0; i < sight->process_count; i++) {
-        const struct seen_process *process = &sight->processes[i];
-        if (process->state != 'T')
+    for (size_t i = 0; i < after->process_count; i++) {
+        const struct seen_process *process = &after->processes[i], *then = sight_process(before, process->pid);
+        if (process->state != 'T' || !then || then->state != 'T')
             continue;
         struct finding *finding = find(diagnosis, "stopped");
         if (!finding)
@@ -148,11 +148,21 @@ static void find_stopped(struct diagnosis *diagnosis, const struct sight *sight)
     }
 }
 
-static void find_left_locks(struct diagnosis *diagnosis, const struct sight *sight)
+/* Whether it was left by the same process then. */
+static bool was_left(const struct sight *sight, const struct seen_lock *lock)
 {
-    for (size_t i = 0; i < sight->lock_count; i++) {
-        const struct seen_lock *lock = &sight->locks[i];
-        if (lock->holder_tid)
+    for (size_t i = 0; i < sight->lock_count; i++)
+        if (sight->locks[i].object == lock->object)
+            return !sight->locks[i].holder_tid && sight->locks[i].last == lock->last;
+    return false;
+}
+
+/* A lock that has just been left is about to pass on. */
+static void find_left_locks(struct diagnosis *diagnosis, const struct sight *before, const struct sight *after)
+{
+    for (size_t i = 0; i < after->lock_count; i++) {
+        const struct seen_lock *lock = &after->locks[i];
+        if (lock->holder_tid || !was_left(before, lock))
             continue;
         struct finding *finding = find(diagnosis, "dead_holder");
         if (!finding)
@@ -212,10 +222,10 @@ static void find_full_queues(struct diagnosis *diagnosis, const struct sight *be
 
 /* ---- pools ---- */
 
-static const struct seen_pool *pool_of(const struct sight *sight, const void *object)
+static const struct seen_pool *pool_of(const struct sight *sight, const struct seen_pool *then)
 {
     for (size_t i = 0; i < sight->pool_count; i++)
-        if (sight->pools[i].object == object)
+        if (sight->pools[i].object == then->object && sight->pools[i].serial == then->serial)
             return &sight->pools[i];
     return NULL;
 }
@@ -236,11 +246,12 @@ static void find_bad_pools(struct diagnosis *diagnosis, const struct sight *befo
 {
     char time[WORDS_SIZE];
     for (size_t i = 0; i < before->pool_count; i++) {
-        const struct seen_pool *pool = pool_of(after, before->pools[i].object);
+        const struct seen_pool *then = &before->pools[i], *pool = pool_of(after, then);
         if (!pool || pool->closing)
             continue;
-        const char *kind = pool->broken ? "broken_pool" : pool->stuck ? "stuck_pool" : "crashing_pool";
-        if (!pool->broken && !pool->stuck && (replaced[i] == 0 || pool->recycles))
+        bool stuck = pool->stuck && then->stuck;
+        const char *kind = pool->broken ? "broken_pool" : stuck ? "stuck_pool" : "crashing_pool";
+        if (!pool->broken && !stuck && (replaced[i] == 0 || pool->recycles))
             continue;
         struct finding *finding = find(diagnosis, kind);
         if (!finding)
@@ -248,7 +259,7 @@ static void find_bad_pools(struct diagnosis *diagnosis, const struct sight *befo
         if (pool->broken) {
             say(finding, "Pool '%s' is broken: %s.", pool->name, pool->why);
             advise(finding, "It runs no task any more: destroy it, put right what broke it, and create another.");
-        } else if (pool->stuck) {
+        } else if (stuck) {
             say(finding, "Pool '%s' has no worker, and none can be started: %s.", pool->name, strerror(pool->stuck));
             advise(finding, "Look at the limits on processes and memory (ulimit -u, cgroup); it goes on by itself.");
         } else {
@@ -282,9 +293,9 @@ void diagnose(struct diagnosis *diagnosis, const struct sight *before, const str
     *diagnosis = (struct diagnosis){ 0 };
     find_circles(diagnosis, before, after);
     find_long_holders(diagnosis, before, after);
-    find_left_locks(diagnosis, after);
+    find_left_locks(diagnosis, before, after);
     find_full_queues(diagnosis, before, after);
     find_bad_pools(diagnosis, before, after, replaced);
-    find_stopped(diagnosis, after);
+    find_stopped(diagnosis, before, after);
     find_no_room(diagnosis, after);
 }

@@ -43,10 +43,10 @@ static bool look_again(struct visit *visit, const struct family *family)
 
 static int take_looks(struct visit *visit, const struct family *family, int64_t pause_ms)
 {
-    if (!sight_take(&visit->before, &visit->window, family, SIGHT_OBJECTS) ||
+    if (!sight_take(&visit->before, &visit->window, family, SIGHT_SCAN) ||
         !(visit->replaced = calloc(visit->before.pool_count + 1, sizeof *visit->replaced)))
         return command_fail("no memory");
-    count_replaced(visit, visit->before.at + pause_ms * 1000000);
+    count_replaced(visit, clock_now() + pause_ms * 1000000);
     return look_again(visit, family) ? STATUS_FINE : command_fail("no memory");
 }
 

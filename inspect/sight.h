@@ -73,6 +73,7 @@ struct seen_work {
 
 struct seen_pool {
     const void *object;
+    int64_t serial; /* another pool at the same address has another one */
     char name[SIGHT_NAME];
     int creator;
     unsigned count, wanted; /* places for workers, and how many of them are to have one */
@@ -122,7 +123,8 @@ const struct seen_process *sight_process(const struct sight *sight, int pid);
 /* Its name; "?" if it is not known. */
 const char *sight_name(const struct sight *sight, int pid);
 
-/* Looks again at the pool's records only: how many of its workers have been replaced since, or died. */
+/* Looks again at the pool's records only: how many of its workers have been replaced since, or died. One that leaves as
+ * the pool becomes smaller, or ends, has not. */
 unsigned sight_replaced(const struct window *window, struct seen_pool *pool);
 
 /* What a worker is at, just now. */

@@ -138,14 +138,29 @@ static void see_workers(struct seen_pool *pool, const struct window *window)
     }
 }
 
+/* Whether it is still that pool, and not ending; and how many places are to have a worker. */
+static bool goes_on(const struct window *window, const struct seen_pool *pool, uint32_t *wanted)
+{
+    const struct brood_pool *there = pool->object;
+    int64_t serial;
+    uint32_t closing;
+    return window_read(window, (const void *)&there->wanted, wanted, sizeof *wanted) &&
+           window_read(window, (const void *)&there->closing, &closing, sizeof closing) && closing == CLOSING_NOT &&
+           window_read(window, &there->serial, &serial, sizeof serial) && serial == pool->serial;
+}
+
 unsigned sight_replaced(const struct window *window, struct seen_pool *pool)
 {
     struct worker worker;
+    uint32_t wanted;
     unsigned replaced = 0;
-    for (unsigned i = 0; pool->workers && i < pool->count && read_worker(window, pool, i, &worker); i++) {
-        if (worker.slot != pool->workers[i].slot) {
-            replaced += pool->workers[i].slot != 0; /* else it is a new place */
-            pool->workers[i].slot = worker.slot;
+    if (!pool->workers || !goes_on(window, pool, &wanted))
+        return 0;
+    for (unsigned i = 0; i < pool->count && read_worker(window, pool, i, &worker); i++) {
+        uint64_t slot = i < wanted ? worker.slot : 0;
+        if (slot != pool->workers[i].slot) {
+            replaced += i < wanted && pool->workers[i].slot; /* else it is a new place, or wanted again */
+            pool->workers[i].slot = slot;
         }
     }
     return replaced;
@@ -223,6 +238,7 @@ bool see_pool(struct sight *sight, const struct window *window, const char *bloc
     sight->pools = all;
     struct seen_pool *pool = &all[sight->pool_count++];
     *pool = (struct seen_pool){ .object = block,
+                                .serial = copy.serial,
                                 .creator = copy.creator,
                                 .count = atomic_load(&copy.count),
                                 .wanted = atomic_load(&copy.wanted),

@@ -344,14 +344,41 @@ static void doctor_crashing_pool(void)
     end(owner);
 }
 
-/* ---- top ---- */
-
 static int pause_ms(const void *in, void *out)
 {
     (void)out;
     pass_us(*(const int *)in * 1000LL);
     return 0;
 }
+
+/* A pool after the other, at one address: none loses a worker. */
+static int create_for_ever(void *arg)
+{
+    static int numbers[20];
+    brood_pool *pool;
+    (void)arg;
+    for (int i = 0; i < 20; i++)
+        numbers[i] = 10;
+    while ((pool = brood_pool_create(2, &(brood_pool_options){ .name = "fresh" }))) {
+        brood_pool_map(pool, pause_ms, numbers, sizeof *numbers, NULL, 0, 20, NULL);
+        brood_pool_destroy(pool);
+        atomic_fetch_add((_Atomic int *)harness_page(), 1);
+    }
+    return 1;
+}
+
+static void doctor_pools_anew(void)
+{
+    _Atomic int *rounds = harness_page();
+    brood_process *owner = start(create_for_ever, NULL, "owner");
+    NEED(wait_word(rounds, 3, 15000));
+    CHECK_EQ(tool("doctor --seconds 0.5 %d", getpid()), 0);
+    CHECK_HAS(output, "Nothing wrong was found.");
+    NEED(wait_word(rounds, atomic_load(rounds) + 1, 15000));
+    end(owner);
+}
+
+/* ---- top ---- */
 
 static int map_for_ever(void *arg)
 {
@@ -546,6 +573,7 @@ int main(int argc, char **argv)
                                               { .name = "doctor_dead_holder", .run = doctor_dead_holder },
                                               { .name = "doctor_full_queue", .run = doctor_full_queue },
                                               { .name = "doctor_crashing_pool", .run = doctor_crashing_pool },
+                                              { .name = "doctor_pools_anew", .run = doctor_pools_anew },
                                               { .name = "top", .run = top },
                                               { .name = "top_ended", .run = top_ended, .no_init = true },
                                               { .name = "torn", .run = torn, .no_init = true },

@@ -1,0 +1,156 @@
+/* internal_inspect.c: the tool's parts: what `brood doctor` concludes from two looks, made by hand (only what is there
+ * in both), and what is seen of a pool whose workers come and go. */
+#include "harness.h"
+
+#include "diagnosis.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* The kind of the one finding; "": there is none; "many". */
+static const char *kind_of(const struct sight *before, const struct sight *after, unsigned replaced)
+{
+    struct diagnosis diagnosis;
+    diagnose(&diagnosis, before, after, &replaced);
+    const char *kind = diagnosis.count == 0 ? "" : diagnosis.count == 1 ? diagnosis.all[0].kind : "many";
+    CHECK(!diagnosis.failed);
+    free(diagnosis.all);
+    return kind;
+}
+
+#define ONE(noun, thing) \
+    (struct sight) \
+    { \
+        .noun##s = (thing), .noun##_count = 1, .heap.limit = 1000 \
+    }
+#define ONE_PROCESS(thing) \
+    (struct sight) \
+    { \
+        .processes = (thing), .process_count = 1, .heap.limit = 1000 \
+    }
+#define NOTHING \
+    (struct sight) \
+    { \
+        .heap.limit = 1000 \
+    }
+
+static void left_locks(void)
+{
+    struct seen_lock held = { .object = &held, .what = "lock 'a'", .holder = 7, .holder_tid = 7, .last = 7 };
+    struct seen_lock left = { .object = &held, .what = "lock 'a'", .last = 7 };
+    struct seen_lock anew = { .object = &held, .what = "lock 'a'", .last = 8 };
+    CHECK_STR(kind_of(&ONE(lock, &left), &ONE(lock, &left), 0), "dead_holder");
+    CHECK_STR(kind_of(&ONE(lock, &held), &ONE(lock, &left), 0), "");
+    CHECK_STR(kind_of(&NOTHING, &ONE(lock, &left), 0), "");
+    CHECK_STR(kind_of(&ONE(lock, &anew), &ONE(lock, &left), 0), "");
+    CHECK_STR(kind_of(&ONE(lock, &left), &ONE(lock, &held), 0), "");
+}
+
+static void stopped(void)
+{
+    struct seen_process runs = { .pid = 7, .state = 'R' }, stops = { .pid = 7, .state = 'T' };
+    CHECK_STR(kind_of(&ONE_PROCESS(&stops), &ONE_PROCESS(&stops), 0), "stopped");
+    CHECK_STR(kind_of(&ONE_PROCESS(&runs), &ONE_PROCESS(&stops), 0), "");
+    CHECK_STR(kind_of(&NOTHING, &ONE_PROCESS(&stops), 0), "");
+}
+
+static void pools(void)
+{
+    struct seen_pool well = { .object = &well, .serial = 1, .wanted = 2 }, stuck = well, broken = well, other = well;
+    stuck.stuck = 11;
+    broken.broken = true;
+    other.serial = 2;
+    CHECK_STR(kind_of(&ONE(pool, &well), &ONE(pool, &well), 0), "");
+    CHECK_STR(kind_of(&ONE(pool, &well), &ONE(pool, &well), 1), "crashing_pool");
+    CHECK_STR(kind_of(&ONE(pool, &well), &ONE(pool, &other), 1), "");
+    CHECK_STR(kind_of(&ONE(pool, &stuck), &ONE(pool, &stuck), 0), "stuck_pool");
+    CHECK_STR(kind_of(&ONE(pool, &well), &ONE(pool, &stuck), 0), "");
+    CHECK_STR(kind_of(&ONE(pool, &well), &ONE(pool, &broken), 0), "broken_pool");
+}
+
+/* Two threads that wait for each other's lock in one look, and in the other not, or not for long. */
+static void circles(void)
+{
+    struct seen_wait then[2] = { { .pid = 7, .tid = 7, .object = &then[0], .holder = 8, .holder_tid = 8, .since = 1 },
+                                 { .pid = 8, .tid = 8, .object = &then[1], .holder = 7, .holder_tid = 7, .since = 2 } };
+    struct seen_wait now[2];
+    struct sight before = { .waits = then, .wait_count = 2, .heap.limit = 1000 }, after = before;
+    memcpy(now, then, sizeof now);
+    after.waits = now;
+    CHECK_STR(kind_of(&before, &after, 0), "deadlock");
+    CHECK_STR(kind_of(&NOTHING, &after, 0), "");
+    now[1].since = 3;
+    CHECK_STR(kind_of(&before, &after, 0), "");
+    now[1].since = 2;
+    now[1].holder = now[1].holder_tid = 9;
+    CHECK_STR(kind_of(&before, &after, 0), "");
+}
+
+/* ---- a pool ---- */
+
+struct watched {
+    struct window window;
+    struct sight sight;
+    unsigned replaced;
+};
+
+static struct watched watch_pool(void)
+{
+    struct families families;
+    struct watched watched = { 0 };
+    char why[WINDOW_WHY];
+    families_find(&families, getpid());
+    NEED(families.count == 1 && window_open(&watched.window, &families.all[0], why));
+    NEED(sight_take(&watched.sight, &watched.window, &families.all[0], SIGHT_OBJECTS) && watched.sight.pool_count == 1);
+    families_free(&families);
+    return watched;
+}
+
+static unsigned look_again(struct watched *watched)
+{
+    watched->replaced += sight_replaced(&watched->window, watched->sight.pools);
+    return watched->replaced;
+}
+
+static bool has_been_replaced(void *watched)
+{
+    return look_again(watched) > 0;
+}
+
+/* A worker that was killed is seen to be replaced, others that leave or come in good order are not. */
+static void replaced_workers(void)
+{
+    brood_pool *pool = CHECK_POINTER(brood_pool_create(4, NULL));
+    NEED(pool && brood_pool_resize(pool, 4, 10000) == 0);
+    struct watched watched = watch_pool();
+    CHECK_EQ(look_again(&watched), 0);
+    CHECK_RESULT(brood_pool_resize(pool, 1, 10000), 0);
+    CHECK_EQ(look_again(&watched), 0);
+    CHECK_RESULT(brood_pool_resize(pool, 3, 10000), 0);
+    CHECK_EQ(look_again(&watched), 0);
+    kill(watched.sight.pools->workers[0].pid, SIGKILL);
+    CHECK(wait_until(has_been_replaced, &watched, 10000));
+    CHECK_EQ(look_again(&watched), 1);
+    watched.sight.pools->serial--; /* as of another pool that was there */
+    watched.sight.pools->workers[0].slot++;
+    CHECK_EQ(look_again(&watched), 1);
+    watched.sight.pools->serial++;
+    CHECK_EQ(look_again(&watched), 2);
+    CHECK_RESULT(brood_pool_destroy(pool), 0);
+    CHECK_EQ(look_again(&watched), 2);
+    sight_free(&watched.sight);
+    window_close(&watched.window);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct test_case cases[] = { { .name = "left_locks", .run = left_locks, .no_init = true },
+                                              { .name = "stopped", .run = stopped, .no_init = true },
+                                              { .name = "pools", .run = pools, .no_init = true },
+                                              { .name = "circles", .run = circles, .no_init = true },
+                                              { .name = "replaced_workers", .run = replaced_workers },
+                                              { .name = NULL } };
+    return harness_main(argc, argv, cases);
+}
