@@ -122,6 +122,25 @@ bool family_has_ended(const struct family *family)
     return true;
 }
 
+bool family_is_below(const struct family *family)
+{
+    char path[32];
+    struct proc_lines lines;
+    int here, there;
+    for (size_t i = 0; i < family->count; i++) {
+        int ids = 0;
+        snprintf(path, sizeof path, "/proc/%d/status", family->pids[i]);
+        if (!proc_open(&lines, path))
+            continue;
+        for (char *line; ids <= 0 && (line = proc_line(&lines));)
+            ids = sscanf(line, "NSpid: %d %d", &here, &there); /* proc(5): one for each namespace, from ours on */
+        proc_close(&lines);
+        if (ids > 0)
+            return ids > 1;
+    }
+    return false;
+}
+
 void family_missing(int pid, char *why, size_t size)
 {
     char path[32];

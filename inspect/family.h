@@ -28,6 +28,10 @@ void families_free(struct families *families);
 /* Whether all processes that it had when it was found are gone. */
 bool family_has_ended(const struct family *family);
 
+/* Whether its processes are in a pid namespace below ours: then the ids that they know each other by are, here, none or
+ * strangers'. */
+bool family_is_below(const struct family *family);
+
 /* Why there is none for that process: a sentence. */
 void family_missing(int pid, char *why, size_t size);
 

@@ -103,6 +103,13 @@ static bool is_readable(const struct window *window, const struct family *family
 bool window_open(struct window *window, const struct family *family, char why[static WINDOW_WHY])
 {
     *window = (struct window){ .fd = -1, .base = family->start, .size = family->end - family->start };
+    if (family_is_below(family)) {
+        snprintf(why, WINDOW_WHY,
+                 "the family of process %d is in a container, a pid namespace of its own, where its ids mean others "
+                 "than here: look at it from in there",
+                 family->pids[0]);
+        return false;
+    }
     if (!open_any(window, family)) {
         int failed = errno;
         if (family_has_ended(family))

@@ -2,6 +2,7 @@
 #include "harness.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -440,6 +441,48 @@ static void top_ended(void)
     wait_child(founder);
 }
 
+/* ---- a container ---- */
+
+static void found_below(_Atomic int *page)
+{
+    char self[16] = "";
+    if (readlink("/proc/self", self, sizeof self - 1) > 0 && brood_init(NULL) >= 0) /* outside's /proc, outside's id */
+        atomic_store(&page[1], atoi(self));
+    atomic_store(&page[0], 1);
+    wait_word(page, 2, 15000);
+    _exit(0);
+}
+
+/* The ids that such a family knows itself by are others' outside, where nobody must be told to kill them. */
+static void contained(void)
+{
+    _Atomic int *page = harness_page();
+    if (harness_part()) {
+        if (unshare(CLONE_NEWPID) < 0 && unshare(CLONE_NEWUSER | CLONE_NEWPID) < 0) {
+            atomic_store(&page[0], 2);
+            return;
+        }
+        pid_t first = fork();
+        if (first == 0)
+            found_below(page);
+        wait_child(first);
+        return;
+    }
+    pid_t outside = harness_start("outside");
+    NEED(wait_word(page, 1, 10000));
+    int founder = atomic_load(&page[1]);
+    if (founder) {
+        CHECK_EQ(tool("ps %d", founder), 2);
+        CHECK_HAS(output, "in a container");
+        CHECK_EQ(tool("doctor --seconds 0.05 %d", founder), 2);
+        CHECK_HAS(output, "in a container");
+    }
+    atomic_store(&page[0], 2);
+    wait_child(outside);
+    if (!founder)
+        harness_skip("no family can be founded in a pid namespace here");
+}
+
 /* ---- what lies there may be anything ---- */
 
 static void *region_base(size_t *size)
@@ -576,6 +619,7 @@ int main(int argc, char **argv)
                                               { .name = "doctor_pools_anew", .run = doctor_pools_anew },
                                               { .name = "top", .run = top },
                                               { .name = "top_ended", .run = top_ended, .no_init = true },
+                                              { .name = "contained", .run = contained, .no_init = true },
                                               { .name = "torn", .run = torn, .no_init = true },
                                               { .name = "other_version", .run = other_version, .no_init = true },
                                               { .name = "harmless", .run = harmless, .no_init = true },
