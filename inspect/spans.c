@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* A worker's place, and the span that it is in. */
@@ -88,13 +89,21 @@ void spans_begin(struct spans *spans, FILE *out, const struct window *window)
 
 /* ---- names ---- */
 
-/* From the program's or the library's own file. */
+/* From the program's or the library's own file. The library's path is what the family says it is, and this may be root:
+ * to open a device or a fifo does something, so it is a plain file before it is opened. */
 static void read_symbol(const struct module_function *name, int pid, char symbol[static SYMBOL_SIZE])
 {
     char path[64];
+    struct stat file;
     snprintf(path, sizeof path, "/proc/%d/exe", pid);
-    int fd = open(name->kind == MODULE_PROGRAM ? path : name->path, O_RDONLY | O_CLOEXEC);
+    int place = open(name->kind == MODULE_PROGRAM ? path : name->path, O_PATH | O_CLOEXEC), fd = -1;
     symbol[0] = 0;
+    if (place < 0)
+        return;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", place);
+    if (fstat(place, &file) == 0 && S_ISREG(file.st_mode))
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+    close(place);
     if (fd < 0)
         return;
     symbol_read(fd, name->offset, symbol);

@@ -3,10 +3,13 @@
 #include "harness.h"
 
 #include "diagnosis.h"
+#include "pool/pool.h"
+#include "spans.h"
 
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* The kind of the one finding; "": there is none; "many". */
@@ -144,6 +147,49 @@ static void replaced_workers(void)
     window_close(&watched.window);
 }
 
+static int rest(const void *in, void *out)
+{
+    _Atomic int *page = harness_page();
+    (void)in;
+    (void)out;
+    atomic_store(&page[0], 1);
+    wait_word(&page[1], 1, 60000);
+    return 0;
+}
+
+/* The file that a family names as a function's library is not opened, if that could wait, or do something. */
+static void false_library(void)
+{
+    _Atomic int *page = harness_page();
+    char folder[512], fifo[sizeof folder + 8];
+    struct spans spans;
+    FILE *out = tmpfile();
+    NEED(out && make_folder(folder, sizeof folder) == 0);
+    snprintf(fifo, sizeof fifo, "%s/fifo", folder);
+    NEED(mkfifo(fifo, 0600) == 0);
+    brood_pool *pool = CHECK_POINTER(brood_pool_create(1, NULL));
+    brood_result *result = CHECK_POINTER(brood_pool_apply_async(pool, rest, NULL, 0, NULL, 0, NULL));
+    NEED(pool && result && wait_word(&page[0], 1, 10000));
+    struct function *function = atomic_load(&pool->functions.all);
+    NEED(function && !function->next);
+    function->name.kind = MODULE_LIBRARY;
+    snprintf(function->name.path, sizeof function->name.path, "%s", fifo);
+    struct watched watched = watch_pool();
+    spans_begin(&spans, out, &watched.window);
+    spans_worker(&spans, watched.sight.pools, 0, 1);
+    spans_end(&spans, 2);
+    CHECK_EQ(spans.count, 1);
+    atomic_store(&page[1], 1);
+    CHECK_RESULT(brood_result_wait(result, 10000), 0);
+    CHECK_RESULT(brood_result_destroy(result), 0);
+    CHECK_RESULT(brood_pool_destroy(pool), 0);
+    sight_free(&watched.sight);
+    window_close(&watched.window);
+    fclose(out);
+    unlink(fifo);
+    CHECK_EQ(rmdir(folder), 0);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = { { .name = "left_locks", .run = left_locks, .no_init = true },
@@ -151,6 +197,7 @@ int main(int argc, char **argv)
                                               { .name = "pools", .run = pools, .no_init = true },
                                               { .name = "circles", .run = circles, .no_init = true },
                                               { .name = "replaced_workers", .run = replaced_workers },
+                                              { .name = "false_library", .run = false_library },
                                               { .name = NULL } };
     return harness_main(argc, argv, cases);
 }
