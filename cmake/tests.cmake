@@ -66,7 +66,8 @@ file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/inspect/sight*.c")
 target_sources(test_internal_inspect PRIVATE ${sources}
     "${PROJECT_SOURCE_DIR}/inspect/diagnosis.c" "${PROJECT_SOURCE_DIR}/inspect/family.c"
     "${PROJECT_SOURCE_DIR}/inspect/json.c" "${PROJECT_SOURCE_DIR}/inspect/spans.c"
-    "${PROJECT_SOURCE_DIR}/inspect/window.c" "${PROJECT_SOURCE_DIR}/inspect/words.c")
+    "${PROJECT_SOURCE_DIR}/inspect/utf8.c" "${PROJECT_SOURCE_DIR}/inspect/window.c"
+    "${PROJECT_SOURCE_DIR}/inspect/words.c")
 target_include_directories(test_internal_inspect PRIVATE "${PROJECT_SOURCE_DIR}/inspect")
 
 file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/plugin/*.c")

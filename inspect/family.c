@@ -13,7 +13,15 @@ struct mapping {
     uint64_t start, end, inode;
 };
 
-/* Where the process maps a region, from its beginning on; false: nowhere, or it is not ours to see. */
+/* What follows is " (deleted)", or nothing. */
+static bool is_named_so(const char *name)
+{
+    size_t length = sizeof FAMILY_FILE - 1;
+    return strncmp(name, FAMILY_FILE, length) == 0 && (name[length] == ' ' || name[length] == 0);
+}
+
+/* Where the process maps a region, from its beginning on; false: nowhere, or it is not ours to see. A call of the
+ * program's, as mlock(2), may have cut the mapping in several. */
 static bool find_mapping(int pid, struct mapping *mapping)
 {
     char path[32];
@@ -22,14 +30,19 @@ static bool find_mapping(int pid, struct mapping *mapping)
     snprintf(path, sizeof path, "/proc/%d/maps", pid);
     if (!proc_open(&lines, path))
         return false;
-    for (char *line; !found && (line = proc_line(&lines));) {
+    for (char *line; (line = proc_line(&lines));) {
         unsigned long long start, end, offset, inode;
         int name = 0;
         if (sscanf(line, "%llx-%llx %*s %llx %*s %llu %n", &start, &end, &offset, &inode, &name) < 4 || name == 0)
             continue;
-        found = offset == 0 && strncmp(line + name, FAMILY_FILE, sizeof FAMILY_FILE - 1) == 0 &&
-                (line[name + (int)sizeof FAMILY_FILE - 1] == ' ' || line[name + (int)sizeof FAMILY_FILE - 1] == 0);
-        *mapping = (struct mapping){ start, end, inode };
+        if (found && (start != mapping->end || inode != mapping->inode))
+            break;
+        if (found) {
+            mapping->end = end;
+        } else if (offset == 0 && is_named_so(line + name)) {
+            found = true;
+            *mapping = (struct mapping){ start, end, inode };
+        }
     }
     proc_close(&lines);
     return found;
@@ -113,11 +126,16 @@ void families_free(struct families *families)
     *families = (struct families){ 0 };
 }
 
-bool family_has_ended(const struct family *family)
+bool family_has(const struct family *family, int pid)
 {
     struct mapping mapping;
+    return find_mapping(pid, &mapping) && mapping.inode == family->inode && mapping.start == family->start;
+}
+
+bool family_has_ended(const struct family *family)
+{
     for (size_t i = 0; i < family->count; i++)
-        if (find_mapping(family->pids[i], &mapping) && mapping.inode == family->inode)
+        if (family_has(family, family->pids[i]))
             return false;
     return true;
 }

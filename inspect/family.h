@@ -25,6 +25,9 @@ struct families {
 void families_find(struct families *families, int pid);
 void families_free(struct families *families);
 
+/* Whether that process maps it now. */
+bool family_has(const struct family *family, int pid);
+
 /* Whether all processes that it had when it was found are gone. */
 bool family_has_ended(const struct family *family);
 

@@ -1,30 +1,19 @@
 /* json.c */
 #include "json.h"
 
+#include "utf8.h"
+
 #include <inttypes.h>
 
-/* What is no UTF-8 (a name is the program's own bytes) goes out as '?': how long the character there is, or 0. */
-static int length_of(const unsigned char *at)
-{
-    int length = at[0] < 0x80 ? 1 : at[0] >= 0xc2 && at[0] < 0xe0 ? 2 : at[0] >= 0xe0 && at[0] < 0xf0 ? 3 : 0;
-    if (at[0] >= 0xf0 && at[0] < 0xf5)
-        length = 4;
-    for (int i = 1; i < length; i++)
-        if ((at[i] & 0xc0) != 0x80)
-            return 0;
-    bool wrong = (at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xed && at[1] > 0x9f) ||
-                 (at[0] == 0xf0 && at[1] < 0x90) || (at[0] == 0xf4 && at[1] > 0x8f);
-    return length > 1 && wrong ? 0 : length;
-}
-
+/* What is no UTF-8 (a name is the program's own bytes) goes out as '?'. */
 static void string(FILE *out, const char *text)
 {
     putc('"', out);
-    for (const unsigned char *at = (const unsigned char *)text; *at;) {
-        int length = length_of(at);
+    for (const char *at = text; *at;) {
+        int length = utf8_length(at);
         if (*at == '"' || *at == '\\')
             fprintf(out, "\\%c", *at);
-        else if (*at < ' ')
+        else if (length == 1 && *at < ' ')
             fprintf(out, "\\u%04x", (unsigned)*at);
         else if (length == 0)
             putc('?', out);

@@ -62,7 +62,7 @@ static void print_family(const struct sight *sight, const struct window *window)
         printf("family: it has just ended\n");
         return;
     }
-    printf("family of '%s' (%d): %zu process%s, a region of %s, brood %.15s\n", first->name, first->pid,
+    printf("family of '%s' (%d): %zu process%s, a region of %s, brood %s\n", first->name, first->pid,
            sight->process_count, sight->process_count == 1 ? "" : "es", words_bytes(size, window->size),
            window->head.version);
     printf("%7s  %-20s  %-13s  %8s  %8s  %8s  %8s  %s\n", "PID", "NAME", "STATE", "AGE", "CPU", "RESIDENT", "OWN",

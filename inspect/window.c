@@ -1,6 +1,8 @@
 /* window.c */
 #include "window.h"
 
+#include "utf8.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +18,7 @@
 static bool is_region(int fd, const struct family *family)
 {
     struct stat file;
-    return fstat(fd, &file) == 0 && file.st_ino == family->inode;
+    return fstat(fd, &file) == 0 && S_ISREG(file.st_mode) && file.st_ino == family->inode;
 }
 
 /* By one of the process' descriptors; -1: it has none that we may open. */
@@ -33,7 +35,7 @@ static int open_descriptor(const struct family *family, int pid)
         link[length] = 0;
         if (strncmp(link, FAMILY_FILE, sizeof FAMILY_FILE - 1) != 0)
             continue;
-        found = openat(dirfd(folder), entry->d_name, O_RDONLY | O_CLOEXEC);
+        found = openat(dirfd(folder), entry->d_name, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a fifo may be named so */
         if (found >= 0 && !is_region(found, family)) {
             close(found);
             found = -1;
@@ -57,11 +59,18 @@ static int open_mapping(const struct family *family, int pid)
     return fd;
 }
 
-static int open_memory(int pid)
+/* Once it is open it stays that process'; but the id may have become another's before. */
+static int open_memory(const struct family *family, int pid)
 {
     char path[PATH_SIZE];
     snprintf(path, sizeof path, "/proc/%d/mem", pid);
-    return open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0 && !family_has(family, pid)) {
+        close(fd);
+        errno = ESRCH;
+        fd = -1;
+    }
+    return fd;
 }
 
 /* Of any of its processes: one may have closed its descriptors, or may be of another user. */
@@ -69,12 +78,12 @@ static bool open_any(struct window *window, const struct family *family)
 {
     window->shift = family->start;
     for (size_t i = 0; i < family->count; i++)
-        if ((window->fd = open_descriptor(family, family->pids[i])) >= 0 ||
-            (window->fd = open_mapping(family, family->pids[i])) >= 0)
+        if ((window->fd = open_mapping(family, family->pids[i])) >= 0 ||
+            (window->fd = open_descriptor(family, family->pids[i])) >= 0)
             return true;
     window->shift = 0;
     for (size_t i = 0; i < family->count; i++)
-        if ((window->fd = open_memory(family->pids[i])) >= 0)
+        if ((window->fd = open_memory(family, family->pids[i])) >= 0)
             return true;
     return false;
 }
@@ -91,7 +100,7 @@ static bool is_readable(const struct window *window, const struct family *family
                  pid, region_version);
     else if (head->layout != region_layout)
         snprintf(why, WINDOW_WHY,
-                 "the family of process %d was made by brood %.15s, in another build than this tool's, which is of %s",
+                 "the family of process %d was made by brood %s, in another build than this tool's, which is of %s",
                  pid, head->version, region_version);
     else if (head->base != family->start || head->size != window->size)
         snprintf(why, WINDOW_WHY, "the region of process %d is not as large as it says", pid);
@@ -124,6 +133,8 @@ bool window_open(struct window *window, const struct family *family, char why[st
         window_close(window);
         return false;
     }
+    char *version = window->head.version;
+    window_clean(version, sizeof window->head.version, version, sizeof window->head.version);
     if (is_readable(window, family, why))
         return true;
     window_close(window);
@@ -162,14 +173,24 @@ bool window_read(const struct window *window, const void *address, void *copy, s
     return true;
 }
 
+/* Neither a control character, of ASCII or of C1, which terminals obey as well, nor bytes that are none. */
+static bool is_printable(const char *at)
+{
+    const unsigned char *byte = (const unsigned char *)at;
+    return byte[0] >= ' ' && byte[0] != 127 && !(byte[0] == 0xc2 && byte[1] < 0xa0) && utf8_length(at) > 0;
+}
+
 void window_clean(char *text, size_t size, const char *from, size_t room)
 {
     size_t length = strnlen(from, room < size - 1 ? room : size - 1);
     memmove(text, from, length);
     text[length] = 0;
-    for (char *at = text; *at; at++)
-        if ((unsigned char)*at < ' ' || *at == 127)
-            *at = '?';
+    for (char *at = text; *at;) {
+        if (!is_printable(at))
+            *at = '?'; /* and what follows of it is none either */
+        else
+            at += utf8_length(at);
+    }
 }
 
 void window_text(const struct window *window, const char *address, char *text, size_t size)

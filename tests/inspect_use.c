@@ -168,14 +168,26 @@ static int nothing(void *arg)
 static void ps_names(void)
 {
     struct shared *shared = share();
-    brood_process *process = start(hold_second, shared, "a\"b\\\x1b[31m\xff");
+    brood_process *process = start(hold_second, shared, "a\"b\\\x1b[31m\xff\x9b\xc2\x9b\xc3\xa9z");
     NEED(wait_word(&shared->ready, 1, 10000));
     CHECK_EQ(tool("ps %d", getpid()), 0);
-    CHECK(strchr(output, '\x1b') == NULL);
+    CHECK(strchr(output, '\x1b') == NULL && strchr(output, '\x9b') == NULL && strchr(output, '\xff') == NULL);
+    CHECK_HAS(output, "???\xc3\xa9z"); /* what is none goes, what is one stays */
     CHECK_EQ(tool("ps --json %d", getpid()), 0);
     check_json();
     CHECK_HAS(output, "a\\\"b\\\\");
     end(process);
+}
+
+/* The program has locked a page of it in memory: so its mapping is several. */
+static void ps_cut(void)
+{
+    char *block = CHECK_POINTER(brood_alloc(1 << 20));
+    NEED(block != NULL);
+    if (mlock(block, 4096) < 0)
+        harness_skip("no memory may be locked");
+    CHECK_EQ(tool("ps %d", getpid()), 0);
+    CHECK_HAS(output, "1 process,");
 }
 
 /* The descriptor is gone: it is read by its mapping, or by a process' memory. */
@@ -556,7 +568,9 @@ static void other_version(void)
         uint64_t magic, layout;
         char version[16];
         uint64_t base, size;
-    } head = { .magic = UINT64_C(0x42524f4f44) << 24 | 4, .layout = 1, .version = "9.9.9", .size = 1 << 20 };
+    } head = {
+        .magic = UINT64_C(0x42524f4f44) << 24 | 4, .layout = 1, .version = "9.9.9\x1b[2Jxxxxxxx", .size = 1 << 20
+    };
     int fd = memfd_create("brood", MFD_CLOEXEC);
     NEED(fd >= 0 && ftruncate(fd, 1 << 20) == 0);
     uint64_t *map = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -564,7 +578,7 @@ static void other_version(void)
     head.base = (uint64_t)(uintptr_t)map;
     memcpy(map, &head, sizeof head);
     CHECK_EQ(tool("ps %d", getpid()), 2);
-    CHECK_HAS(output, "made by brood 9.9.9, in another build than this tool's");
+    CHECK_HAS(output, "made by brood 9.9.9?[2Jxxxxxx, in another build than this tool's");
     CHECK_EQ(tool("doctor %d", getpid()), 2);
     CHECK_HAS(output, "9.9.9");
     map[0]++;
@@ -607,6 +621,7 @@ int main(int argc, char **argv)
 {
     static const struct test_case cases[] = { { .name = "ps", .run = ps },
                                               { .name = "ps_names", .run = ps_names },
+                                              { .name = "ps_cut", .run = ps_cut },
                                               { .name = "ps_closed", .run = ps_closed },
                                               { .name = "ps_none", .run = ps_none, .no_init = true },
                                               { .name = "misuse", .run = misuse, .no_init = true },
