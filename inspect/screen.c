@@ -15,7 +15,7 @@ bool screen_open(void)
     const char *terminal = getenv("TERM");
     if (!isatty(STDOUT_FILENO) || !isatty(STDIN_FILENO) || !terminal || strcmp(terminal, "dumb") == 0)
         return false;
-    if (!initscr())
+    if (!newterm(NULL, stdout, stdin)) /* initscr would end the program */
         return false;
     cbreak();
     noecho();
@@ -92,6 +92,8 @@ bool screen_show(const char *text, int64_t ms)
     for (int64_t left; (left = (end - clock_now()) / 1000000) > 0;) {
         timeout(left < 1000 ? (int)left : 1000);
         int key = getch();
+        if (key == ERR && !isatty(STDIN_FILENO))
+            return false; /* it was hung up: it would say so at once, for ever */
         if (key == ERR)
             continue;
         if (!obey(key))

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* False: standard output is no terminal, or there is no ncurses. */
+/* False: standard input or output is no terminal, or none that ncurses knows, or there is no ncurses. */
 bool screen_open(void);
 
 /* Shows the text from its first line, or from where the reader has scrolled to, for so long. False: the reader wants to

@@ -2,6 +2,8 @@
 #include "harness.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -453,6 +455,99 @@ static void top_ended(void)
     wait_child(founder);
 }
 
+/* ---- a terminal ---- */
+
+struct terminal {
+    int master;
+    pid_t tool;
+};
+
+/* `top` of this process in a terminal of its own, which hanging up does not kill. */
+static struct terminal start_top(const char *term)
+{
+    char pid[16];
+    struct terminal terminal = { .master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC) };
+    NEED(terminal.master >= 0 && grantpt(terminal.master) == 0 && unlockpt(terminal.master) == 0);
+    snprintf(pid, sizeof pid, "%d", getpid());
+    terminal.tool = fork();
+    if (terminal.tool == 0) {
+        setsid();
+        int slave = open(ptsname(terminal.master), O_RDWR); /* NOLINT(concurrency-mt-unsafe) */
+        signal(SIGHUP, SIG_IGN);
+        setenv("TERM", term, 1);                     /* NOLINT(concurrency-mt-unsafe) */
+        setenv("ASAN_OPTIONS", "detect_leaks=0", 1); /* NOLINT(concurrency-mt-unsafe) */
+        for (int fd = 0; fd < 3; fd++)
+            dup2(slave, fd);
+        execl(TEST_TOOL, TEST_TOOL, "top", "--seconds", "0.2", pid, (char *)NULL);
+        _exit(127);
+    }
+    return terminal;
+}
+
+/* Reads on until that has come. */
+static bool shows(const struct terminal *terminal, const char *text)
+{
+    size_t length = 0;
+    long long end = now_ms() + 10000;
+    output[0] = 0;
+    while (!strstr(output, text) && now_ms() < end && length < OUTPUT - 1) {
+        struct pollfd ready = { .fd = terminal->master, .events = POLLIN };
+        ssize_t got = poll(&ready, 1, 100) > 0 ? read(terminal->master, output + length, OUTPUT - 1 - length) : 0;
+        if (got < 0)
+            break;
+        length += (size_t)got;
+        output[length] = 0;
+    }
+    return strstr(output, text) != NULL;
+}
+
+static int end_top(const struct terminal *terminal)
+{
+    if (!CHECK(wait_gone(terminal->tool, 10000)))
+        kill(terminal->tool, SIGKILL);
+    return wait_child(terminal->tool);
+}
+
+static void top_screen(void)
+{
+    if (!TEST_TOOL[0])
+        harness_skip("the tool is not built");
+    struct terminal terminal = start_top("xterm");
+    if (!shows(&terminal, "q: end")) { /* it prints: there is no ncurses, or no terminfo */
+        CHECK_HAS(output, "FAMILY of 'main'");
+        kill_child(terminal.tool);
+        close(terminal.master);
+        return;
+    }
+    CHECK_EQ(write(terminal.master, "q", 1), 1);
+    CHECK(shows(&terminal, "\x1b[?1049l")); /* the screen from before */
+    CHECK_EQ(end_top(&terminal), 0);
+    close(terminal.master);
+
+    terminal = start_top("xterm");
+    CHECK(shows(&terminal, "q: end"));
+    kill(terminal.tool, SIGINT);
+    CHECK(shows(&terminal, "\x1b[?1049l"));
+    end_top(&terminal);
+    close(terminal.master);
+
+    terminal = start_top("xterm"); /* hung up: it does not run on */
+    CHECK(shows(&terminal, "q: end"));
+    close(terminal.master);
+    end_top(&terminal);
+}
+
+/* A terminal that nobody knows is printed to. */
+static void top_unknown_terminal(void)
+{
+    if (!TEST_TOOL[0])
+        harness_skip("the tool is not built");
+    struct terminal terminal = start_top("no-such-terminal");
+    CHECK(shows(&terminal, "FAMILY of 'main'"));
+    CHECK_EQ(WTERMSIG(kill_child(terminal.tool)), SIGKILL);
+    close(terminal.master);
+}
+
 /* ---- a container ---- */
 
 static void found_below(_Atomic int *page)
@@ -634,6 +729,8 @@ int main(int argc, char **argv)
                                               { .name = "doctor_pools_anew", .run = doctor_pools_anew },
                                               { .name = "top", .run = top },
                                               { .name = "top_ended", .run = top_ended, .no_init = true },
+                                              { .name = "top_screen", .run = top_screen, .deadline_s = 60 },
+                                              { .name = "top_unknown_terminal", .run = top_unknown_terminal },
                                               { .name = "contained", .run = contained, .no_init = true },
                                               { .name = "torn", .run = torn, .no_init = true },
                                               { .name = "other_version", .run = other_version, .no_init = true },
