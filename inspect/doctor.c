@@ -27,18 +27,26 @@ static void count_replaced(struct visit *visit, int64_t until)
     }
 }
 
-/* The family, looked for anew: it has other processes by now. */
-static bool look_again(struct visit *visit, const struct family *family)
+/* The family, looked for anew: it has other processes by now, and the one through which it was seen may be gone. */
+static int look_again(struct visit *visit, const struct family *family)
 {
     struct families families;
     struct family now = { .inode = family->inode, .start = family->start, .end = family->end };
+    char why[WINDOW_WHY];
+    int status = STATUS_FINE;
     families_find(&families, 0);
     for (size_t i = 0; i < families.count; i++)
         if (families.all[i].inode == family->inode && families.all[i].start == family->start)
             now = families.all[i];
-    bool good = sight_take(&visit->after, &visit->window, &now, SIGHT_SCAN);
+    window_close(&visit->window);
+    if (now.count == 0)
+        status = command_fail("the family ended while it was looked at");
+    else if (!window_open(&visit->window, &now, why))
+        status = command_fail(why);
+    else if (!sight_take(&visit->after, &visit->window, &now, SIGHT_SCAN))
+        status = command_fail("no memory");
     families_free(&families);
-    return good;
+    return status;
 }
 
 static int take_looks(struct visit *visit, const struct family *family, int64_t pause_ms)
@@ -47,7 +55,7 @@ static int take_looks(struct visit *visit, const struct family *family, int64_t 
         !(visit->replaced = calloc(visit->before.pool_count + 1, sizeof *visit->replaced)))
         return command_fail("no memory");
     count_replaced(visit, clock_now() + pause_ms * 1000000);
-    return look_again(visit, family) ? STATUS_FINE : command_fail("no memory");
+    return look_again(visit, family);
 }
 
 static void print(const struct visit *visit, const struct diagnosis *diagnosis)

@@ -132,6 +132,15 @@ bool family_has(const struct family *family, int pid)
     return find_mapping(pid, &mapping) && mapping.inode == family->inode && mapping.start == family->start;
 }
 
+void family_keep(struct family *family)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < family->count; i++)
+        if (family_has(family, family->pids[i]))
+            family->pids[kept++] = family->pids[i];
+    family->count = kept;
+}
+
 bool family_has_ended(const struct family *family)
 {
     for (size_t i = 0; i < family->count; i++)

@@ -28,6 +28,9 @@ void families_free(struct families *families);
 /* Whether that process maps it now. */
 bool family_has(const struct family *family, int pid);
 
+/* Takes out those that do not any more. */
+void family_keep(struct family *family);
+
 /* Whether all processes that it had when it was found are gone. */
 bool family_has_ended(const struct family *family);
 

@@ -48,6 +48,16 @@ static void count_waiters(struct sight *sight)
     }
 }
 
+/* What lies there may name any thread of the machine, and advice be taken of it: only the family's are believed. */
+static void drop_strangers(struct sight *sight)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < sight->wait_count; i++)
+        if (sight_process(sight, sight->waits[i].pid))
+            sight->waits[kept++] = sight->waits[i];
+    sight->wait_count = kept;
+}
+
 static bool is_alive(const struct sight *sight)
 {
     for (size_t i = 0; i < sight->process_count; i++)
@@ -59,8 +69,9 @@ static bool is_alive(const struct sight *sight)
 bool sight_take(struct sight *sight, const struct window *window, const struct family *family, enum sight_depth depth)
 {
     *sight = (struct sight){ .at = clock_now() };
-    if (!see_processes(sight, window, family) || !see_waits(sight, window) ||
-        (depth != SIGHT_PROCESSES && !see_blocks(sight, window, depth)) || !add_waited(sight)) {
+    bool good = see_processes(sight, window, family) && see_waits(sight, window);
+    drop_strangers(sight);
+    if (!good || (depth != SIGHT_PROCESSES && !see_blocks(sight, window, depth)) || !add_waited(sight)) {
         sight_free(sight);
         return false;
     }

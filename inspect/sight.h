@@ -14,6 +14,7 @@
 /* A process: of the family's table, and as the kernel knows it. */
 struct seen_process {
     int pid, starter;
+    int parent; /* as the kernel has it */
     char name[SIGHT_NAME];
     char state;     /* as /proc says: R, S, D, T, t, Z; 0: it is gone */
     bool is_member; /* it has a place in the table; else it was forked by hand, and has not called brood */

@@ -35,8 +35,8 @@ static void ask_kernel(struct seen_process *process)
         return;
     char *open = strchr(text, '('), *close = strrchr(text, ')');
     if (!open || !close ||
-        sscanf(close + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d %ld %*d %llu",
-               &process->state, &user, &system, &threads, &start) != 5)
+        sscanf(close + 1, " %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d %ld %*d %llu",
+               &process->state, &process->parent, &user, &system, &threads, &start) != 6)
         return;
     if (!process->name[0])
         window_clean(process->name, sizeof process->name, open + 1, (size_t)(close - open - 1));
@@ -64,13 +64,19 @@ static bool add(struct sight *sight, const struct seen_process *process)
     return true;
 }
 
-/* Whether this slot's process is the one of that id now: a zombie maps nothing any more, but may be ours yet. */
-static bool is_of_family(const struct family *family, int pid)
+static bool is_listed(const struct family *family, int pid)
 {
     for (size_t i = 0; i < family->count; i++)
         if (family->pids[i] == pid)
             return true;
     return false;
+}
+
+/* Whether this slot's process is the one of that id now, and not a stranger, to whom the id went. One that has just
+ * begun, or has ended, maps nothing: it is known by its parent. */
+static bool is_of_family(const struct family *family, const struct seen_process *process)
+{
+    return is_listed(family, process->pid) || family_has(family, process->pid) || is_listed(family, process->parent);
 }
 
 static bool add_slot(struct sight *sight, const struct slot *slot, const struct family *family)
@@ -84,12 +90,9 @@ static bool add_slot(struct sight *sight, const struct slot *slot, const struct 
     window_clean(process.name, sizeof process.name, slot->name, SLOT_NAME);
     if (!add(sight, &process))
         return false;
-    struct seen_process *added = &sight->processes[sight->process_count - 1];
-    if (added->state != 'Z' && added->state && !is_of_family(family, pid)) {
-        /* Begun since the family was looked for; or a stranger, to whom the number went. */
-        if (added->age_ms > 60000)
-            sight->process_count--;
-    }
+    const struct seen_process *added = &sight->processes[sight->process_count - 1];
+    if (added->state && !is_of_family(family, added))
+        sight->process_count--;
     return true;
 }
 

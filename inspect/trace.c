@@ -51,11 +51,12 @@ static void name_processes(struct trace *trace, const struct sight *before)
 static bool look_at_all(struct trace *trace)
 {
     struct sight before = trace->sight;
+    family_keep(&trace->family);
     bool good = sight_take(&trace->sight, &trace->window, &trace->family, SIGHT_OBJECTS);
     if (good)
         name_processes(trace, &before);
     sight_free(&before);
-    return good;
+    return good && !trace->sight.has_ended;
 }
 
 /* ---- how much is where ---- */
@@ -143,7 +144,7 @@ static bool look_on(struct trace *trace, int64_t end)
     bool lives = true;
     for (int64_t next = clock_now(); (now = clock_now()) < end && !interrupted && lives; next += LOOK_NS) {
         if (now >= all) {
-            lives = !family_has_ended(&trace->family) && look_at_all(trace) && !trace->sight.has_ended;
+            lives = look_at_all(trace);
             all = now + ALL_NS;
         }
         look_at_workers(trace, now);

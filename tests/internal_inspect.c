@@ -4,6 +4,7 @@
 
 #include "diagnosis.h"
 #include "pool/pool.h"
+#include "process/table.h"
 #include "spans.h"
 
 #include <signal.h>
@@ -89,6 +90,32 @@ static void circles(void)
     now[1].since = 2;
     now[1].holder = now[1].holder_tid = 9;
     CHECK_STR(kind_of(&before, &after, 0), "");
+}
+
+/* ---- processes ---- */
+
+/* A slot's process is gone, and its id has become a stranger's. */
+static void stranger(void)
+{
+    struct families families;
+    struct window window;
+    struct sight sight;
+    char why[WINDOW_WHY];
+    int id = getppid();
+    slot_id slot = table_claim("member", 0);
+    NEED(slot != 0);
+    atomic_store(&slot_of(slot)->pid, id);
+    families_find(&families, getpid());
+    NEED(families.count == 1 && window_open(&window, &families.all[0], why));
+    NEED(sight_take(&sight, &window, &families.all[0], SIGHT_PROCESSES));
+    CHECK(sight_process(&sight, getpid()) != NULL);
+    CHECK(sight_process(&sight, id) == NULL);
+    CHECK(!sight.has_ended);
+    sight_free(&sight);
+    window_close(&window);
+    families_free(&families);
+    atomic_store(&slot_of(slot)->pid, 0);
+    table_release(slot);
 }
 
 /* ---- a pool ---- */
@@ -196,6 +223,7 @@ int main(int argc, char **argv)
                                               { .name = "stopped", .run = stopped, .no_init = true },
                                               { .name = "pools", .run = pools, .no_init = true },
                                               { .name = "circles", .run = circles, .no_init = true },
+                                              { .name = "stranger", .run = stranger },
                                               { .name = "replaced_workers", .run = replaced_workers },
                                               { .name = "false_library", .run = false_library },
                                               { .name = NULL } };
