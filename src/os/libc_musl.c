@@ -6,6 +6,10 @@
  */
 #include "os/libc.h"
 
+#ifdef __GLIBC__
+#error "this is glibc: CMake could not ask the compiler for it (BROOD_LIBC_IS_GLIBC)"
+#endif
+
 #include "os/futex.h"
 #include "os/robust.h"
 #include "os/shm.h"
