@@ -174,6 +174,8 @@ static pid_t start_case(const struct test_case *test, int fd)
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
+    for (int number = 1; number < NSIG; number++)
+        signal(number, SIG_DFL); /* nohup(1), and a shell's background, ignore some */
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)runner, fd);
     setenv(BOARD_VARIABLE, path, 1);

@@ -375,7 +375,8 @@ static void all_at_once(void)
     cpu_set_t set;
     board_variable(board, sizeof board);
     NEED(sched_getaffinity(0, sizeof set, &set) == 0);
-    struct everything all = { getsid(0), getpriority(PRIO_PROCESS, 0) + 1, 0, -1 };
+    int niceness = getpriority(PRIO_PROCESS, 0);
+    struct everything all = { getsid(0), niceness < 19 ? niceness + 1 : 19, 0, -1 };
     while (!CPU_ISSET((size_t)all.cpu, &set))
         all.cpu++;
     all.file = open("/dev/null", O_RDWR | O_CLOEXEC);
