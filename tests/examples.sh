@@ -41,6 +41,28 @@ status 0." ]; then
     fi
 }
 
+# crashtest METHOD: each way to end is there with its reason, and the counts are 10,000 together. How many ended by their
+# time is the machine's affair, if that has too much to do.
+crashtest()
+{
+    output=$(BROOD_START_METHOD=$1 timeout 120 "$build/examples/crashtest" 2>&1; echo "status $?.")
+    ways=$(echo "$output" | grep -v '^over memory ' | sed 's/  *[0-9]*  /: /')
+    sum=$(echo "$output" | sed -n 's/^[a-z ]*  *\([0-9]*\)  .*/\1/p' | awk '{ sum += $1 } END { print sum }')
+    if [ "$ways" = "$ends" ] && [ "$sum" = 10000 ]; then
+        echo "ok crashtest $1"
+        passed=$((passed + 1))
+    else
+        echo "FAILED crashtest $1: it printed '$output'"
+        failed=$((failed + 1))
+    fi
+}
+
+ends='returned: 
+failed: input 567 is no number
+exited: called exit with 3
+crashed: killed by SIGABRT (6)
+timed out: took longer than its 1000 ms
+status 0.'
 list='child: killed by SIGKILL (9)
 3 2 1 count 3, last 1'
 tree='words: array barrier event lock pipe pool queue value
@@ -78,6 +100,7 @@ for method in fork spawn forkserver; do
     expect tree "$tree" $method
     expect deadlock "$deadlock" $method 1
     expect busy 'that will do' $method 1
+    crashtest $method
 done
 
 # talk KEY NAME TEXT: what examples/client prints of an examples/listener whose key is "secret".
