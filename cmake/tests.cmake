@@ -123,7 +123,7 @@ foreach(source IN LISTS sources)
     cmake_path(GET source STEM name)
     brood_test(${name} sh "${source}" "${PROJECT_BINARY_DIR}")
 endforeach()
-set_tests_properties(install PROPERTIES TIMEOUT 900) # it builds the library twice more
+set_tests_properties(install newcomer PROPERTIES TIMEOUT 900) # they build the library anew
 
 if(NOT BROOD_SANITIZE)
     include(CheckLanguage)
