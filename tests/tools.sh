@@ -1,5 +1,6 @@
 #!/bin/sh
-# tools.sh BUILD_DIR: the tools look at their arguments before they install or build anything.
+# tools.sh BUILD_DIR: the tools look at their arguments before they install or build anything, and the texts name no
+# tool and no option that there is not.
 set -u
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
@@ -56,6 +57,32 @@ answers 2 ports.sh i386 --help
 answers 2 bench.sh alloc_free --svg
 answers 2 bench.sh alloc_free bogus
 answers 0 bench.sh --quick alloc_free --svg --json --help
+
+# knows TOOL WORD...: it is there, and its usage has each word that begins with a dash, and each name of a port.
+knows()
+{
+    tool=$1
+    shift
+    sh "$root/tools/$tool" --help >"$scratch/out" 2>&1 || return 1
+    for word in "$@"; do
+        case "$word" in
+            --* | i386 | musl | aarch64) grep -qwe "$word" "$scratch/out" || return 1 ;;
+        esac
+    done
+}
+
+cat "$root"/*.md "$root"/docs/*.md | grep -o 'sh tools/[a-z]*\.sh[^`#>|:;,.)]*' |
+    sed 's,^sh tools/,,; s/ *$//' | sort -u >"$scratch/named"
+while read -r line; do
+    # shellcheck disable=SC2086 # a tool and its words
+    if knows $line; then
+        echo "ok texts name $line"
+        passed=$((passed + 1))
+    else
+        echo "FAILED texts name $line"
+        failed=$((failed + 1))
+    fi
+done <"$scratch/named"
 
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
