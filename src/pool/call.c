@@ -174,6 +174,8 @@ int call_begin(struct placed *placed, const struct map *map, const char *name, b
     struct call *call = make_held(owner, map, index, own);
     if (!call)
         return no_memory(name);
+    if (call->hard_ms || call->max_memory)
+        task_watch(owner, &placed->watch);
     pthread_mutex_lock(&owner->guard);
     call->task = function_name(owner, task_address(task), name);
     int failed = call->task ? 0 : -errno;
@@ -186,13 +188,12 @@ int call_begin(struct placed *placed, const struct map *map, const char *name, b
             result_link(result);
     }
     pthread_mutex_unlock(&owner->guard);
-    if (is_put) {
+    if (is_put) { /* a result's callback may have destroyed it by now, and with it what was placed */
         ring_bell(pool);
-        if (call->hard_ms || call->max_memory)
-            task_watch(owner, &placed->watch);
         return 0;
     }
     thread_expects(thread_self(), NULL);
+    task_unwatch(owner, &placed->watch);
     destroy_now(owner, call);
     return failed < 0 ? failed : no_memory(name);
 }
