@@ -1,9 +1,9 @@
 /* storm.c: SIGKILL at random times, which steps cannot replace: they see no death inside the kernel, and no other
  * process at work meanwhile.
  *
- * Seven storms, each in a family of its own: over lockers, allocators, all sync nouns together (storm_sync.c), queues
- * (storm_queue.c, and storm_stream.c for a great number of messages), and a pool (and storm_tasks.c for a great number
- * of tasks). In each everything is on account, so that at any moment, and to the last unit at the end, what is must be
+ * Eight storms, each in a family of its own: over lockers, allocators, all sync nouns together (storm_sync.c), queues
+ * (storm_queue.c, and storm_stream.c for a great number of messages), a pool (and storm_tasks.c for a great number of
+ * tasks), and a manager (storm_manager.c). In each everything is on account, so that at any moment, and to the last unit at the end, what is must be
  * what was done, short of what a killed process was at.
  */
 #include "storm.h"
@@ -512,9 +512,10 @@ unsigned storm_run(int seconds, bool verbose)
     if (report == MAP_FAILED)
         return 1;
     storm_seed((unsigned long long)point_us());
-    int ms = seconds * 1000 / 7;
+    int ms = seconds * 1000 / 8;
     return run("locks", storm_over_locks, report, ms, verbose) + run("the heap", storm_over_heap, report, ms, verbose) +
            run("sync", storm_over_sync, report, ms, verbose) + run("queues", storm_over_queues, report, ms, verbose) +
            run("a stream", storm_over_stream, report, ms, verbose) +
-           run("a pool", storm_over_pool, report, ms, verbose) + run("tasks", storm_over_tasks, report, ms, verbose);
+           run("a pool", storm_over_pool, report, ms, verbose) + run("tasks", storm_over_tasks, report, ms, verbose) +
+           run("a manager", storm_over_manager, report, ms, verbose);
 }

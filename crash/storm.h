@@ -36,5 +36,6 @@ void storm_over_sync(struct storm *storm);
 void storm_over_queues(struct storm *storm);
 void storm_over_stream(struct storm *storm);
 void storm_over_tasks(struct storm *storm);
+void storm_over_manager(struct storm *storm);
 
 #endif

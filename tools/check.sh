@@ -46,6 +46,7 @@ passed=0
 failed=0
 skipped=0
 burners=''
+build_with=''
 beside='' # the process that runs what runs beside the tests
 
 # The tests' own temporary folder, so that what they forget is seen. Open to all, as /tmp is: some change their user.
@@ -138,13 +139,14 @@ build()
         cat "$work/found.$1"
         return 1
     }
-    nice -n 19 cmake --build --preset "$1" -- --quiet
+    $build_with cmake --build --preset "$1" -- --quiet
 }
 
 # run_beside: all builds but the first, and clang-tidy. Of each, NAME.log is what it says, and NAME.ended, which comes
 # last, its exit status and how many seconds it took.
 run_beside()
 {
+    build_with='nice -n 19'
     for name in clang asan tsan tidy; do
         began_beside=$(date +%s)
         status=0
