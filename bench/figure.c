@@ -399,6 +399,27 @@ const struct figure figures[] = {
         .goal = 1,
     },
     {
+        .name = "manager_get_2",
+        .unit = "us",
+        .what = "manager_get by 2 processes at once (time over gets of both)",
+        .brood = manager_get_2_brood,
+    },
+    {
+        .name = "manager_batch",
+        .unit = "us",
+        .what = "the same in batches of 1,000: put, done, and its result read",
+        .brood = manager_batch_brood,
+        .goal = 0.2,
+    },
+    {
+        .name = "manager_remote_get",
+        .unit = "us",
+        .what = "the same, one by one, by address, over a Unix socket",
+        .brood = manager_remote_get_brood,
+        .limit = manager_remote_get_limit,
+        .limit_is = "24 bytes there and back over a socket pair",
+    },
+    {
         .name = "manager_wake",
         .unit = "us",
         .what = "the same, got, the server asleep",

@@ -69,7 +69,8 @@ measure queue_pingpong_64_brood, queue_pingpong_64_limit, pipe_pingpong_64_brood
 measure queue_wake_64_brood, queue_wake_64_limit;
 measure queue_empty_brood;
 measure manager_get_brood, manager_set_brood, manager_append_brood;
-measure manager_wake_brood, manager_memory_1m_brood;
+measure manager_wake_brood, manager_memory_1m_brood, manager_get_2_brood, manager_batch_brood;
+measure manager_remote_get_brood, manager_remote_get_limit;
 measure pool_map_auto_brood, pool_map_chunk1_brood, pool_map_traced_brood;
 measure pool_balance_brood, pool_balance_limit;
 measure pool_apply_brood, pool_apply_limit;

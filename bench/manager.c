@@ -1,5 +1,5 @@
-/* bench/manager.c: what a call to a manager's server costs, from one client: both sides running, or the server asleep;
- * and what a large dictionary takes.
+/* bench/manager.c: what a call to a manager's server costs: from one client and from two, both sides running, or the
+ * server asleep; in a batch; by address; and what a large dictionary takes.
  */
 #include "clock.h"
 #include "figure.h"
@@ -7,9 +7,20 @@
 #include "trouble.h"
 
 #include <brood.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
-enum { CALLS = 100000, CALLS_ASLEEP = 300, ENTRIES = 1000000 };
+enum {
+    CALLS = 100000,
+    CALLS_REMOTE = 20000,
+    CALLS_ASLEEP = 300,
+    ENTRIES = 1000000,
+    BATCH = 1000,
+    BATCHES = 300,
+    REQUEST = 24, /* bytes of a request by address, and of its answer, about */
+};
 
 struct bench {
     brood_manager *manager;
@@ -79,6 +90,136 @@ double manager_append_brood(void)
 {
     return calls(append);
 }
+
+/* ---- by two ---- */
+
+struct pair {
+    struct bench bench;
+    atomic_int there;
+};
+
+static int get_often(void *arg)
+{
+    struct pair *pair = arg;
+    int failed = 0;
+    atomic_fetch_add(&pair->there, 1);
+    while (atomic_load(&pair->there) < 2)
+        continue;
+    for (int i = 0; i < CALLS && failed >= 0; i++)
+        failed = get(&pair->bench);
+    return failed < 0;
+}
+
+double manager_get_2_brood(void)
+{
+    struct hand hand = { .pid = 0 };
+    struct pair *pair = brood_alloc(sizeof *pair);
+    if (!pair)
+        return trouble("%s", brood_error());
+    int failed = begin(&pair->bench);
+    if (failed >= 0 && hand_start(&hand, false, get_often, pair) < 0)
+        failed = -1;
+    uint64_t began = clock_ns();
+    if (failed >= 0 && get_often(pair) != 0)
+        failed = -1;
+    if (hand_join(&hand) != 0)
+        failed = -1;
+    double figure = end(&pair->bench, failed, (double)(clock_ns() - began) / NS_PER_US / (2 * CALLS));
+    brood_free(pair);
+    return figure;
+}
+
+/* ---- in batches ---- */
+
+static int run_batch(const struct bench *bench, brood_batch *batch)
+{
+    const brood_any key = brood_any_string("count");
+    brood_any value;
+    for (int i = 0; i < BATCH; i++) {
+        int put = brood_batch_call(batch, bench->dict, "get", &key, 1);
+        if (put < 0)
+            return put;
+    }
+    int failed = brood_batch_run(batch);
+    for (int i = 0; i < BATCH && failed >= 0; i++)
+        failed = brood_batch_result(batch, i, &value);
+    return failed;
+}
+
+double manager_batch_brood(void)
+{
+    struct bench bench;
+    int failed = begin(&bench);
+    brood_batch *batch = failed < 0 ? NULL : brood_batch_create(bench.manager);
+    if (!batch)
+        failed = -1;
+    uint64_t began = clock_ns();
+    for (int i = 0; i < BATCHES && failed >= 0; i++)
+        failed = run_batch(&bench, batch);
+    double figure = (double)(clock_ns() - began) / NS_PER_US / (BATCHES * BATCH);
+    brood_batch_destroy(batch);
+    return end(&bench, failed, figure);
+}
+
+/* ---- by address ---- */
+
+double manager_remote_get_brood(void)
+{
+    struct bench bench, remote = { .dict = NULL };
+    char address[64];
+    snprintf(address, sizeof address, "unix:@brood-bench-%d", (int)getpid());
+    int failed = begin(&bench);
+    if (failed >= 0)
+        failed = brood_manager_listen(bench.manager, address, NULL);
+    remote.manager = failed < 0 ? NULL : brood_manager_connect(address, NULL);
+    if (remote.manager && (remote.dict = brood_manager_dict(remote.manager, NULL)))
+        failed = brood_dict_set(remote.dict, "count", 0);
+    else
+        failed = -1;
+    uint64_t began = clock_ns();
+    for (int i = 0; i < CALLS_REMOTE && failed >= 0; i++)
+        failed = get(&remote);
+    double figure = (double)(clock_ns() - began) / NS_PER_US / CALLS_REMOTE;
+    if (failed < 0)
+        figure = trouble("%s", brood_error());
+    if (remote.manager)
+        brood_manager_destroy(remote.manager);
+    return failed < 0 ? (end(&bench, 0, 0), figure) : end(&bench, failed, figure);
+}
+
+static int sockets[2]; /* of the limit's two, which are forked */
+
+static int echo(void *arg)
+{
+    char bytes[REQUEST];
+    (void)arg;
+    close(sockets[0]);
+    while (read(sockets[1], bytes, sizeof bytes) == sizeof bytes)
+        if (write(sockets[1], bytes, sizeof bytes) != sizeof bytes)
+            return 1;
+    return 0;
+}
+
+double manager_remote_get_limit(void)
+{
+    char bytes[REQUEST] = { 0 };
+    struct hand hand;
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, sockets) < 0)
+        return trouble("no sockets");
+    int failed = hand_start(&hand, true, echo, NULL);
+    close(sockets[1]);
+    uint64_t began = clock_ns();
+    for (int i = 0; i < CALLS_REMOTE && failed == 0; i++)
+        if (write(sockets[0], bytes, sizeof bytes) != sizeof bytes || read(sockets[0], bytes, sizeof bytes) <= 0)
+            failed = -1;
+    double figure = (double)(clock_ns() - began) / NS_PER_US / CALLS_REMOTE;
+    close(sockets[0]);
+    if (hand_join(&hand) != 0 || failed < 0)
+        return trouble("the socket failed");
+    return figure;
+}
+
+/* ---- asleep ---- */
 
 double manager_wake_brood(void)
 {

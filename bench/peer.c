@@ -31,6 +31,11 @@ struct peer peers[PEER_COUNT] = {
       .interpreter = "python3",
       .file = "cpython.py" },
     { .name = "boost", .title = "Boost.Interprocess", .needs = "libboost-dev and g++", .file = "boost" },
+    { .name = "redis",
+      .title = "Redis, by a Unix socket",
+      .needs = "redis-server and redis-tools",
+      .interpreter = "sh",
+      .file = "redis.sh" },
     { .name = "openmp", .title = "OpenMP", .needs = "libgomp, or the compiler's own OpenMP library", .file = "openmp" },
 };
 

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { PEER_COUNT = 3 };
+enum { PEER_COUNT = 4 };
 
 struct peer {
     const char *name;
@@ -18,7 +18,7 @@ struct peer {
     const char *interpreter; /* NULL: the file is a program */
     const char *file;        /* in the lab's own folder */
     bool present;
-    char figures[512]; /* what --list printed */
+    char figures[1024]; /* what --list printed */
 };
 
 extern struct peer peers[PEER_COUNT];

@@ -198,7 +198,19 @@ def pool_open():
     return (time.perf_counter() - began) / 10 * 1e3
 
 
+def manager(call, count=5000):
+    with multiprocessing.get_context("fork").Manager() as server:
+        entries, items = server.dict(count=0), server.list()
+        began = time.perf_counter()
+        for i in range(count):
+            call(entries, items)
+        return (time.perf_counter() - began) / count * 1e6
+
+
 FIGURES = {
+    "manager_get": lambda: manager(lambda entries, items: entries["count"]),
+    "manager_set": lambda: manager(lambda entries, items: entries.__setitem__("count", 1)),
+    "manager_append": lambda: manager(lambda entries, items: items.append(1)),
     "process_fork": lambda: start_and_join("fork", 100),
     "process_spawn": lambda: start_and_join("spawn", 10),
     "lock_uncontended": lock_uncontended,
