@@ -542,9 +542,12 @@ static void wrong_places(void)
 /* A name that must be cut inside a character, and one that is no UTF-8. */
 static void odd_names(void)
 {
-    static const char *const names[] = { "eighteen letters, \u20ac", "no \xff text", "",
-                                         "\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80"
-                                         "\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80" };
+    static const char *const names[] = {
+        "eighteen letters, \u20ac",
+        "no \xff text",
+        "",
+        "\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80",
+    };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         brood_manager *manager = CHECK_POINTER(brood_manager_start(&(brood_manager_options){ .name = names[i] }));
         char address[64];
