@@ -343,7 +343,7 @@ static void refused(void)
 
     CHECK_RESULT(brood_manager_register(NULL, &account_type), -EINVAL);
     CHECK_RESULT(brood_manager_register(manager, NULL), -EINVAL);
-    CHECK_RESULT(brood_manager_register(manager, &(brood_managed_type){ NULL }), -EINVAL);
+    CHECK_RESULT(brood_manager_register(manager, &(brood_managed_type){ .name = NULL }), -EINVAL);
     CHECK_RESULT(brood_manager_register(manager, &(brood_managed_type){ .name = "" }), -EINVAL);
     CHECK_RESULT(brood_manager_register(manager, &(brood_managed_type){ .name = "\xff" }), -EINVAL);
     CHECK_RESULT(brood_manager_register(manager, &(brood_managed_type){ .name = longest }), -EINVAL);
