@@ -147,9 +147,9 @@ int pool_enter_creator(const struct brood_pool *pool, const char *call)
 int pool_stay(struct brood_pool *pool, const char *call, struct owner **owner)
 {
     int failed = pool_enter(pool, call);
+    *owner = failed < 0 ? NULL : pool_owner(pool);
     if (failed < 0)
         return failed;
-    *owner = pool_owner(pool);
     bool first = !*owner;
     if (first && !(*owner = join(pool, call)))
         return -errno;
@@ -186,7 +186,7 @@ static int begin_use(struct owner *owner, const char *call, bool submits)
 int pool_use(struct brood_pool *pool, const char *call, bool submits, struct owner **owner)
 {
     int failed = pool_stay(pool, call, owner);
-    return failed < 0 ? failed : begin_use(*owner, call, submits);
+    return *owner ? begin_use(*owner, call, submits) : failed;
 }
 
 int owner_use(struct owner *owner, const char *call, bool submits)

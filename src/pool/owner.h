@@ -83,7 +83,7 @@ int pool_enter_creator(const struct brood_pool *pool, const char *call);
 
 /* The same as pool_enter, for calls that wait: the pool is not destroyed meanwhile; and callbacks are called; and for
  * calls that submit (EPIPE where the pool is closed, ENOTRECOVERABLE where it is broken), which see to the keeper.
- * *owner: this process' side. owner_leave ends each. */
+ * *owner: this process' side; NULL: it failed. owner_leave ends each. */
 int pool_stay(struct brood_pool *pool, const char *call, struct owner **owner);
 int pool_use(struct brood_pool *pool, const char *call, bool submits, struct owner **owner);
 
