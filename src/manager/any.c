@@ -140,6 +140,8 @@ int any_write(struct out *out, const brood_any *value, int depth)
         item.boolean = value->boolean;
     else
         item.natural = value->natural;
+    if (value->kind == BROOD_STRING && !bytes_are_utf8(item.bytes, item.size))
+        return -EILSEQ;
     item_write(out, &item);
     size_t count = !inside ? 0 : value->kind == BROOD_MAP ? 2 * value->size : value->size;
     for (size_t i = 0; i < count; i++) {
@@ -161,15 +163,13 @@ int brood_any_encode(const brood_any *value, void *bytes, size_t room, size_t *s
     int failed = any_write(&out, value, CBOR_DEPTH_MOST);
     if (failed == -EMSGSIZE)
         return error_set(EMSGSIZE, "%s: lists and maps lie more than %d deep", call, CBOR_DEPTH_MOST);
+    if (failed == -EILSEQ)
+        return error_set(EINVAL, "%s: a string is no UTF-8", call);
     if (failed < 0)
         return error_set(EINVAL, "%s: something in the value is of no kind, or a list or map is a key", call);
     *size = out.size;
     if (out.size > room)
         return error_set(EMSGSIZE, "%s: %zu bytes, and room for %zu", call, out.size, room);
-    struct cursor cursor = { bytes, (uint8_t *)bytes + out.size };
-    struct item item;
-    if (item_read(&cursor, &item, CBOR_DEPTH_MOST) == -EILSEQ)
-        return error_set(EINVAL, "%s: a string is no UTF-8", call);
     return 0;
 }
 

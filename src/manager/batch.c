@@ -117,6 +117,8 @@ static int write_call(struct out *out, const char *call, const struct item *name
         int failed = any_write(out, &values[i], CBOR_DEPTH_MOST);
         if (failed == -EMSGSIZE)
             return error_set(EMSGSIZE, "%s: lists and maps lie more than %d deep", call, CBOR_DEPTH_MOST);
+        if (failed == -EILSEQ)
+            return error_set(EINVAL, "%s: a string is no UTF-8", call);
         if (failed < 0)
             return error_set(EINVAL, "%s: something in a value is of no kind, or a list or map is a key", call);
     }
@@ -148,12 +150,6 @@ static int put(struct out *out, const char *call, const struct item *name, uint6
         out->size = before;
         if (failed == 0)
             write_call(out, call, name, id, values, count);
-    }
-    if (failed == 0) {
-        struct cursor cursor = { out->bytes + before, out->bytes + out->size };
-        struct item written;
-        if (item_read(&cursor, &written, CBOR_DEPTH_MOST + 1) < 0)
-            failed = error_set(EINVAL, "%s: a string is no UTF-8", call);
     }
     if (failed < 0)
         out->size = before;
@@ -190,18 +186,14 @@ int brood_batch_call(brood_batch *batch, const void *object, const char *operati
 /* Notes where each answer lies. How many calls failed; or -EPROTO with a sentence. */
 static int read_answers(struct brood_batch *batch, const char *call)
 {
-    struct cursor cursor = { batch->reply.at, batch->reply.at + batch->reply.size }, inside;
-    struct item list, pair;
-    bool well = item_read(&cursor, &list, CBOR_DEPTH_MOST + 2) == 0 && list.kind == BROOD_LIST &&
-                list.natural == (uint64_t)batch->count;
+    struct cursor cursor = { batch->reply.at, batch->reply.at + batch->reply.size }, value;
+    uint64_t count;
+    bool well = item_enter(&cursor, &count) == 0 && count == (uint64_t)batch->count;
     int failures = 0;
-    inside = well ? item_inside(&list) : cursor;
     for (int i = 0; i < batch->count && well; i++) {
         struct answer *answer = &batch->answers[i];
-        struct cursor parts, value;
-        well = item_read(&inside, &pair, CBOR_DEPTH_MOST + 1) == 0 && pair.kind == BROOD_LIST && pair.natural == 2;
-        parts = well ? item_inside(&pair) : inside;
-        well = well && message_resulted(&parts, &answer->result, &value) == 0;
+        well =
+            item_enter(&cursor, &count) == 0 && count == 2 && message_resulted(&cursor, &answer->result, &value) == 0;
         if (!well)
             break;
         answer->at = (size_t)(value.at - batch->reply.at);

@@ -11,7 +11,7 @@
 #define ROOM_FIRST 4096
 #define ANSWER_MOST 512 /* bytes of an answer, besides its value or sentence; or with what strerror says */
 
-enum { CALL_OPERATION, CALL_OBJECT, CALL_ARGUMENTS };
+enum { CALL_ARGUMENTS = 2 }; /* of a call's list: behind the operation and the object */
 
 /* So much more will be written. 0 or -ENOMEM. */
 static int reserve(struct out *out, size_t more)
@@ -36,26 +36,34 @@ static const struct operation *operation_in(const struct item *name)
     return operation && operation_is_plain(operation) ? operation : NULL;
 }
 
-static int call_one(struct objects *objects, struct client *client, const struct item *call, struct parcel *reply)
+/* Stands behind the call that began there, of which not all has been read. False: it is no value. */
+static bool skip(const struct cursor *begin, struct cursor *calls)
+{
+    struct item call;
+    *calls = *begin;
+    return item_read(calls, &call, CBOR_DEPTH_MOST + 1) == 0;
+}
+
+/* The first of the calls that lie there: it stands behind what it has read of it. */
+static int call_one(struct objects *objects, struct client *client, struct cursor *calls, struct parcel *reply)
 {
     struct item name, object;
-    struct cursor inside = item_inside(call);
-    if (call->kind != BROOD_LIST || call->natural < CALL_ARGUMENTS)
+    uint64_t count;
+    if (item_enter(calls, &count) < 0 || count < CALL_ARGUMENTS || item_read(calls, &name, CBOR_DEPTH_MOST) < 0 ||
+        item_read(calls, &object, CBOR_DEPTH_MOST) < 0)
         return reply_fail(reply, -EBADMSG, "a call in a batch is a list: an operation, an object, its arguments");
-    item_next(&inside, &name);
-    item_next(&inside, &object);
     const struct operation *operation = operation_in(&name);
     if (!operation)
         return reply_fail(reply, -ENOTSUP, "there is no such operation for a batch");
     if (object.kind != BROOD_INT || object.integer <= 0)
         return reply_fail(reply, -EINVAL, "the first argument is not the number of an object");
-    uint64_t count = call->natural - CALL_ARGUMENTS;
+    count -= CALL_ARGUMENTS;
     if (count > UINT16_MAX)
         return reply_fail(reply, -EINVAL, "that are too many arguments");
     const struct request request = {
         .object = object.natural, .method = operation->method, .count = (uint16_t)count, .type = operation->type
     };
-    return objects_call(objects, client, &request, &inside, reply);
+    return objects_call(objects, client, &request, calls, reply);
 }
 
 /* Each call's reply is the parcel's for a moment, then behind the others. */
@@ -67,11 +75,11 @@ static int call_all(struct objects *objects, struct client *client, struct curso
         return -ENOMEM;
     item_write(out, &head);
     for (unsigned i = 0; i < count; i++) {
-        struct item call;
-        if (item_read(calls, &call, CBOR_DEPTH_MOST + 1) < 0)
-            return reply_fail(reply, -EBADMSG, "call %u of a batch is no value", i);
+        const struct cursor begin = *calls;
         reply->size = 0;
-        int result = call_one(objects, client, &call, reply);
+        int result = call_one(objects, client, calls, reply);
+        if (result < 0 && !skip(&begin, calls))
+            return reply_fail(reply, -EBADMSG, "call %u of a batch is no value", i);
         ++*done;
         size_t size;
         const void *content = parcel_content(reply, &size);

@@ -235,6 +235,12 @@ int item_read(struct cursor *cursor, struct item *item, int depth)
     }
 }
 
+int item_enter(struct cursor *cursor, uint64_t *count)
+{
+    unsigned major, info;
+    return read_head(cursor, &major, &info, count) && major == MAJOR_LIST ? 0 : -EBADMSG;
+}
+
 struct cursor item_inside(const struct item *item)
 {
     struct cursor cursor = { item->bytes, item->bytes + item->size };

@@ -38,7 +38,8 @@ struct item {
 /* Of a list or map only the head: its items follow. */
 void item_write(struct out *out, const struct item *item);
 
-/* A whole value: 0; -EMSGSIZE: it is deeper; -EINVAL: something in it is of no kind, or no key. (any.c) */
+/* A whole value: 0; -EMSGSIZE: it is deeper; -EINVAL: something in it is of no kind, or no key; -EILSEQ: a string in it
+ * is no UTF-8. (any.c) */
 int any_write(struct out *out, const brood_any *value, int depth);
 
 struct cursor {
@@ -49,6 +50,9 @@ struct cursor {
  * 0; -EBADMSG: it is no value; -EILSEQ: a string in it is no UTF-8; -EMSGSIZE: it is deeper; -EINVAL: a map in it has a
  * key that is none. */
 int item_read(struct cursor *cursor, struct item *item, int depth);
+
+/* The head of a list: how many items follow, of which none has been looked at. 0, or -EBADMSG: it is no list's. */
+int item_enter(struct cursor *cursor, uint64_t *count);
 
 /* A cursor before the first item of a list, or key of a map, which has been read. */
 struct cursor item_inside(const struct item *item);

@@ -145,7 +145,8 @@ void message_answer(struct out *out, const struct item *number, int result, cons
 int message_resulted(struct cursor *inside, int *result, struct cursor *value)
 {
     struct item code, content;
-    item_next(inside, &code);
+    if (item_read(inside, &code, 1) < 0)
+        return -EBADMSG;
     *value = *inside;
     if (item_read(inside, &content, CBOR_DEPTH_MOST + ANSWER_AROUND) < 0)
         return -EBADMSG;

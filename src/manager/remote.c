@@ -54,6 +54,8 @@ static int write_request(struct out *out, const char *call, int64_t number, cons
             return error_null(call, "a value");
         if (failed == -EMSGSIZE)
             return error_set(EMSGSIZE, "%s: lists and maps lie more than %d deep", call, CBOR_DEPTH_MOST);
+        if (failed == -EILSEQ)
+            return error_set(EINVAL, "%s: a string is no UTF-8", call);
         if (failed < 0)
             return error_set(EINVAL, "%s: something in a value is of no kind, or a list or map is a key", call);
     }

@@ -55,14 +55,15 @@ static int encode(const char *call, const brood_any *values, unsigned count, int
             int failed = any_write(&out, &values[i], depth);
             if (failed == -EMSGSIZE)
                 return error_set(EMSGSIZE, "%s: lists and maps lie more than %d deep", call, depth);
+            if (failed == -EILSEQ)
+                return error_set(EINVAL, "%s: a string is no UTF-8", call);
             if (failed < 0)
                 return error_set(EINVAL, "%s: something in a value is of no kind, or a list or map is a key", call);
         }
     }
     struct cursor cursor = { *bytes, *bytes + out.size };
     for (unsigned i = 0; i < count; i++)
-        if (item_read(&cursor, &items[i], depth) < 0)
-            return error_set(EINVAL, "%s: a string is no UTF-8", call);
+        item_next(&cursor, &items[i]);
     return 0;
 }
 
