@@ -49,6 +49,7 @@
 #include <brood/process.h>
 #include <brood/progress.h>
 #include <brood/queue.h>
+#include <brood/reference.h>
 #include <brood/result.h>
 #include <brood/rwlock.h>
 #include <brood/semaphore.h>

@@ -82,6 +82,7 @@ for method in fork spawn forkserver; do
     expect namespace '11 child' $method
     expect managed_queue "$jobs" $method
     expect managed_type "$accounts" $method
+    expect managed_reference '[0, 1, 2] [1, 2, 3] [2, 3, 4]' $method
     expect remote_manager 3 $method
     expect_counter $method
     expect pool '[1, 4, 9, 16, 25]' $method

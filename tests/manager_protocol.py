@@ -249,6 +249,19 @@ def every_operation(server):
     fails(errno.EINVAL, shop.call, "dict.length", greetings)
     for each in EACH:
         try_all(shop, *each)
+    dictionary, inner = shop.call("dict", None)[1], shop.call("list", None)[1]
+    reference = cbor2.CBORTag(39, inner)
+    assert shop.call("dict.set", dictionary, "inner", reference) == (0, None)
+    fails(errno.ELOOP, shop.call, "list.append", inner, [cbor2.CBORTag(39, dictionary)])
+    assert shop.call("close", inner)[0] == 0 and shop.call("dict.pop", dictionary, "inner") == (0, reference)
+    assert shop.call("type", reference) == (0, "list") and shop.call("open", reference) == (0, inner)
+    fails(errno.EINVAL, shop.call, "open", reference, "dict")
+    assert shop.call("open", reference, "list") == (0, inner) and shop.call("list.length", inner) == (0, 0)
+    shop.call("close", inner), shop.call("close", inner)
+    fails(errno.EINVAL, shop.call, "open", reference)
+    fails(errno.EINVAL, shop.call, "dict.set", dictionary, "inner", reference)
+    shop.call("close", dictionary)
+    tried.update(("open", "type"))
     assert tried == named, tried ^ named
     stat = shop.call("stat")[1]
     assert stat["objects"] == 1 and stat["handles"] == 1 and stat["clients"] == 3 and stat["calls"] > 50
@@ -499,9 +512,13 @@ def slow_readers(server):
 def noise(server):
     """Bytes by chance, and requests of which some are changed."""
     chance = random.Random(5)
+    shop = Manager(server.address)
+    noise, others = shop.call("dict", "noise")[1], shop.call("list", None)[1]
     good = [cbor2.dumps(request) for request in (
-        [1, "dict", "noise"], [2, "dict.set", 2**32, "key", {"a": [1, 2.5, None, b"x", "y"]}], [3, "stat"],
-        [4, "list.append", 2**32 + 1, [[[]]]], [5, "copy", 2**32], [6, "dict.items", 2**32 + 2])]
+        [1, "dict", "noise"], [2, "dict.set", noise, "key", {"a": [1, 2.5, None, b"x", "y"]}], [3, "stat"],
+        [4, "list.append", others, [[[]]]], [5, "copy", noise], [6, "dict.items", noise],
+        [7, "list.append", others, [cbor2.CBORTag(39, noise), 1]], [8, "open", cbor2.CBORTag(39, others), "list"],
+        [9, "dict.set", noise, "key", cbor2.CBORTag(39, others)], [10, "list.items", others])]
     for _ in range(30):
         line = Raw(server)
         for _ in range(40):

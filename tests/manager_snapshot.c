@@ -340,6 +340,103 @@ static void foreign(void)
     end();
 }
 
+/* A list of two dictionaries, which have one value for both, and one of them a lock besides; all but the list without a
+ * name. */
+static void fill_with_references(brood_manager *manager)
+{
+    brood_list *list = CHECK_POINTER(brood_manager_list(manager, "list"));
+    brood_managed_value *value = CHECK_POINTER(brood_manager_value(manager, NULL, 7));
+    brood_managed_lock *lock = CHECK_POINTER(brood_manager_lock(manager, NULL));
+    for (int i = 0; i < 2; i++) {
+        brood_dict *dict = CHECK_POINTER(brood_manager_dict(manager, NULL));
+        const brood_any in_a_list[] = { brood_any_int(i), brood_any_reference(value) };
+        CHECK_RESULT(brood_dict_set(dict, "value", brood_any_list(in_a_list, 2)), 0);
+        if (i == 1)
+            CHECK_RESULT(brood_dict_set(dict, "lock", lock), 0);
+        CHECK_RESULT(brood_list_append(list, dict), 0);
+        CHECK_RESULT(brood_dict_close(dict), 0);
+    }
+    CHECK_RESULT(brood_managed_value_close(value), 0);
+    CHECK_RESULT(brood_managed_lock_close(lock), 0);
+    CHECK_RESULT(brood_list_close(list), 0);
+}
+
+/* What has no name, but is referred to, is kept; one that two refer to is one again. */
+static void references(void)
+{
+    begin();
+    brood_manager *manager = start();
+    fill_with_references(manager);
+    CHECK_RESULT(brood_manager_save(manager, path), 0);
+    CHECK_RESULT(brood_manager_destroy(manager), 0);
+    for (int again = 0; again < 2; again++) {
+        manager = load();
+        brood_list *list = CHECK_POINTER(brood_manager_list(manager, "list"));
+        brood_manager_stats stats;
+        CHECK_RESULT(brood_manager_stat(manager, &stats), 0);
+        CHECK_EQ(stats.objects, 4);
+        brood_any all, pair, lock;
+        brood_dict *dicts[2];
+        CHECK_RESULT(brood_list_items(list, &all), 0);
+        NEED(all.size == 2);
+        for (int i = 0; i < 2; i++)
+            dicts[i] = CHECK_POINTER(brood_reference_dict(manager, &all.items[i]));
+        brood_any_clear(&all);
+        CHECK_RESULT(brood_dict_get(dicts[0], "value", &pair), 0);
+        brood_managed_value *value = CHECK_POINTER(brood_reference_value(manager, &pair.items[1]));
+        CHECK_RESULT(brood_managed_value_set(value, 8), 0);
+        CHECK_RESULT(brood_managed_value_close(value), 0);
+        brood_any_clear(&pair);
+        CHECK_RESULT(brood_dict_get(dicts[1], "value", &pair), 0);
+        CHECK_EQ(pair.items[0].integer, 1);
+        value = CHECK_POINTER(brood_reference_value(manager, &pair.items[1]));
+        brood_any_clear(&pair);
+        CHECK_RESULT(brood_managed_value_get(value, &pair), 0);
+        CHECK_EQ(pair.integer, 8);
+        CHECK_RESULT(brood_managed_value_close(value), 0);
+        CHECK_RESULT(brood_dict_get(dicts[1], "lock", &lock), 0);
+        CHECK_EQ(lock.kind, BROOD_NIL);
+        CHECK_RESULT(brood_dict_close(dicts[0]), 0);
+        CHECK_RESULT(brood_dict_close(dicts[1]), 0);
+        CHECK_RESULT(brood_manager_save(manager, path), 0);
+        CHECK_RESULT(brood_manager_forget(manager, "list"), 0);
+        CHECK_RESULT(brood_list_close(list), 0);
+        CHECK_RESULT(brood_manager_stat(manager, &stats), 0);
+        CHECK_EQ(stats.objects, 0);
+        CHECK_RESULT(brood_manager_destroy(manager), 0);
+    }
+    end();
+}
+
+static void foreign_references(void)
+{
+    brood_manager_stats stats;
+    begin();
+    WRITE_FRAMED("\x82\x83\x66number\x65value\xd8\x27\x01\x83\xf6\x65value\x05"); /* to one without a name */
+    brood_manager *manager = load();
+    CHECK_RESULT(brood_manager_stat(manager, &stats), 0);
+    CHECK_EQ(stats.objects, 2);
+    CHECK_RESULT(brood_manager_destroy(manager), 0);
+    WRITE_FRAMED("\x82\x83\x66number\x65value\x05\x83\xf6\x65value\x05"); /* one that nothing refers to */
+    manager = load();
+    CHECK_RESULT(brood_manager_stat(manager, &stats), 0);
+    CHECK_EQ(stats.objects, 1);
+    CHECK_RESULT(brood_manager_destroy(manager), 0);
+    WRITE_FRAMED("\x81\x83\x61n\x65value\xd8\x27\x01"); /* to none */
+    refused("no objects");
+    WRITE_FRAMED("\x81\x83\x61n\x65value\xd8\x27\x1b\xff\xff\xff\xff\xff\xff\xff\xff");
+    refused("no objects");
+    WRITE_FRAMED("\x81\x83\x61n\x65value\xd8\x27\x00"); /* to itself */
+    refused("would refer to itself");
+    WRITE_FRAMED("\x82\x83\x61n\x64list\x81\xd8\x27\x01\x83\xf6\x64list\x82\x01\x81\xd8\x27\x00");
+    refused("would refer to itself");
+    WRITE_FRAMED("\x81\x83\x61n\x63set\x81\xd8\x27\x00");
+    refused("would refer to itself");
+    WRITE_FRAMED("\x81\x83\x61n\x65value\xd8\x26\x00"); /* another tag */
+    refused("no objects");
+    end();
+}
+
 static void no_file(void)
 {
     begin();
@@ -529,6 +626,8 @@ int main(int argc, char **argv)
         { .name = "torn", .run = torn },
         { .name = "changed", .run = changed },
         { .name = "foreign", .run = foreign },
+        { .name = "references", .run = references },
+        { .name = "foreign_references", .run = foreign_references },
         { .name = "no_file", .run = no_file },
         { .name = "beyond_limits", .run = beyond_limits },
         { .name = "full_disk", .run = full_disk },

@@ -199,6 +199,15 @@ static int append_twice(brood_managed_view *view, const brood_any *arg, brood_an
     return failed < 0 ? failed : brood_managed_view_call(view, "append", arg, 1, NULL);
 }
 
+/* Stores the argument under "kept", and returns it. */
+static int keep(brood_managed_view *view, const brood_any *arg, brood_any *result)
+{
+    const brood_any values[] = { brood_any_string("kept"), *arg };
+    int failed = brood_managed_view_call(view, "set", values, 2, NULL);
+    *result = *arg;
+    return failed < 0 ? brood_fail(-failed, "%s", brood_error()) : 0;
+}
+
 /* ---- clients ---- */
 
 static brood_manager *start(const brood_manager_options *options)
@@ -209,6 +218,7 @@ static brood_manager *start(const brood_manager_options *options)
     CHECK_RESULT(brood_manager_register_function(manager, "add to all", add_to_all), 0);
     CHECK_RESULT(brood_manager_register_function(manager, "append twice", append_twice), 0);
     CHECK_RESULT(brood_manager_register_function(manager, "ask wrongly", ask_wrongly), 0);
+    CHECK_RESULT(brood_manager_register_function(manager, "keep", keep), 0);
     return manager;
 }
 
@@ -327,6 +337,40 @@ static void results(void)
     CHECK_EQ(value.kind, BROOD_MAP);
     brood_any_clear(&value);
     CHECK_RESULT(brood_dict_close(dict), 0);
+    finish(manager);
+}
+
+/* Objects of one's own stand in others, and functions store references, which make no cycle. */
+static void referred(void)
+{
+    brood_manager *manager = start(NULL);
+    brood_any value;
+    brood_dict *outer = CHECK_POINTER(brood_manager_dict(manager, NULL));
+    brood_dict *inner = CHECK_POINTER(brood_manager_dict(manager, NULL));
+    brood_managed_object *account = CHECK_POINTER(brood_manager_object(manager, "account", NULL, 5));
+    CHECK_RESULT(brood_dict_set(inner, "account", account), 0);
+    CHECK_RESULT(brood_managed_object_close(account), 0);
+    CHECK_RESULT(brood_managed_run(outer, "keep", inner, &value), 0);
+    CHECK_EQ(value.kind, BROOD_REFERENCE);
+    CHECK_STR(brood_reference_type(manager, &value), "dict");
+    CHECK_RESULT(brood_managed_run(inner, "keep", outer, NULL), -ELOOP);
+    CHECK_RESULT(brood_managed_run(inner, "keep", inner, NULL), -ELOOP);
+    CHECK_RESULT(brood_dict_close(inner), 0);
+    CHECK_RESULT(brood_dict_get(outer, "kept", &value), 0);
+    inner = CHECK_POINTER(brood_reference_dict(manager, &value));
+    CHECK_RESULT(brood_dict_get(inner, "account", &value), 0);
+    CHECK_STR(brood_reference_type(manager, &value), "object");
+    CHECK_NULL(brood_reference_list(manager, &value), EINVAL);
+    account = CHECK_POINTER(brood_reference_object(manager, &value));
+    CHECK_RESULT(brood_managed_object_call(account, "deposit", 1, &value), 0);
+    CHECK_EQ(value.integer, 6);
+    CHECK_RESULT(brood_managed_object_call(account, "echo", outer, &value), 0);
+    CHECK_EQ(value.kind, BROOD_REFERENCE);
+    CHECK_RESULT(brood_dict_close(outer), 0);
+    CHECK_RESULT(brood_managed_object_close(account), 0);
+    CHECK_EQ(notes()->ended, 0); /* it is in the inner one */
+    CHECK_RESULT(brood_dict_close(inner), 0);
+    CHECK_EQ(notes()->ended, 1);
     finish(manager);
 }
 
@@ -553,6 +597,7 @@ int main(int argc, char **argv)
         { .name = "every_start_method", .run = every_start_method },
         { .name = "lives", .run = lives },
         { .name = "results", .run = results },
+        { .name = "referred", .run = referred },
         { .name = "refused", .run = refused },
         { .name = "many", .run = many },
         { .name = "client_killed", .run = client_killed },

@@ -4,9 +4,9 @@
  * happens when somebody dies. Each call is one step: no other call of anybody's is done between its parts. In C `key`
  * and the values are plain C values or a brood_any; `value`, where something comes out, is a `brood_any *`.
  *
- * EINVAL, of every call: the dictionary is NULL or none, or its process has ended; with a key: a list or map, which is
- * none; with a value: a string that is no UTF-8. EMSGSIZE, with a value: lists and maps lie in each other more than 64
- * deep. Nothing is changed then. And what brood/manager.h says of every call to the server.
+ * EINVAL, of every call: the dictionary is NULL or none, or its process has ended; with a key: a list, map or
+ * reference, which is none; with a value: a string that is no UTF-8. EMSGSIZE, with a value: lists and maps lie in each
+ * other more than 64 deep. Nothing is changed then. And what brood/manager.h says of every call to the server.
  */
 #ifndef BROOD_DICT_H
 #define BROOD_DICT_H

@@ -36,6 +36,10 @@
  * be the argument, or part of it; what else it points to is the function's to keep until it is called again: it is copied
  * at once. A value that another call made (brood_managed_view_call, brood_any_decode) is cleared for it.
  *
+ * A reference (brood/reference.h) in an argument is good until the function returns; one in a result is lent to the
+ * caller, as by any call. An object of your own can be referred to by others, but cannot keep what it is given a
+ * reference to.
+ *
  * brood/manager.h says who may call, what is an error of every call, and what happens when somebody dies: a client that
  * is killed in a call has had it done wholly, or not at all. In C what goes in is a plain C value or a brood_any.
  */

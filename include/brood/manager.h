@@ -9,8 +9,8 @@
  * There are dictionaries (brood/dict.h), lists (brood/list.h), sets (brood/set.h) and namespaces (brood/namespace.h),
  * values (brood/managed_value.h) and arrays (brood/managed_array.h); and what one waits for: locks
  * (brood/managed_lock.h), conditions (brood/managed_condition.h), events (brood/managed_event.h), semaphores
- * (brood/managed_semaphore.h), barriers (brood/managed_barrier.h) and queues (brood/managed_queue.h). Types and functions
- * of your own run there too: brood/managed_type.h.
+ * (brood/managed_semaphore.h), barriers (brood/managed_barrier.h) and queues (brood/managed_queue.h). Each may stand in
+ * another: brood/reference.h. Types and functions of your own run there too: brood/managed_type.h.
  *
  * Objects lie in the private memory of the server, so that nothing a client does, or dies of, can tear them. A call is
  * a message to the server and back through the region: well under a microsecond while both are awake. The server does
@@ -22,7 +22,7 @@
  *
  * A handle of an object is a pointer into the region, good in every process of the family. It belongs to the process
  * that asked for it, and is no good when that has ended. Anybody may close it, before the manager is destroyed. An
- * object lives as long as it has a handle or a name.
+ * object lives as long as it has a handle or a name, or another one refers to it.
  *
  * The server is a child of the process that started it and ends with that, however it ends. It ignores SIGINT, SIGHUP
  * and SIGQUIT, ends in order at a SIGTERM, and has the standard streams and no other descriptor of yours.
@@ -147,8 +147,9 @@ typedef struct brood_manager_stats {
 /* Asks the server. EINVAL: also, `stats` is NULL. */
 BROOD_API int brood_manager_stat(brood_manager *manager, brood_manager_stats *stats);
 
-/* Writes the objects that have a name to a file, for brood_manager_options.load: dictionaries, lists, sets, namespaces,
- * values and arrays, as they are at one moment; others, and who has handles, are not kept. The server does no more than
+/* Writes the objects that have a name, and what they refer to, to a file, for brood_manager_options.load: dictionaries,
+ * lists, sets, namespaces, values and arrays, as they are at one moment; others, references to them, and who has
+ * handles, are not kept. The server does no more than
  * copy them into the region; the file is written by the caller, meanwhile others are served. It is CBOR with a checksum
  * (docs/protocol.md).
  *
@@ -189,7 +190,7 @@ BROOD_API brood_managed_queue *brood_manager_joinable_queue(brood_manager *manag
 BROOD_API brood_managed_value *brood_manager_value(brood_manager *manager, const char *name, const brood_any *value);
 BROOD_API brood_managed_array *brood_manager_array(brood_manager *manager, const char *name, const brood_any *items);
 
-/* The name refers to its object no longer, which goes if it has no handle. ENOENT: no object has that name. */
+/* The name refers to its object no longer, which goes if nothing else keeps it. ENOENT: no object has that name. */
 BROOD_API int brood_manager_forget(brood_manager *manager, const char *name);
 
 #ifdef __cplusplus

@@ -13,7 +13,8 @@
 
 const char *brood_kind_name(brood_kind kind)
 {
-    static const char *const names[] = { "nil", "bool", "int", "uint", "double", "string", "bytes", "list", "map" };
+    static const char *const names[] = { "nil",    "bool",  "int",  "uint", "double",
+                                         "string", "bytes", "list", "map",  "reference" };
     return (unsigned)kind < sizeof names / sizeof *names ? names[kind] : NULL;
 }
 
@@ -108,6 +109,7 @@ int brood_any_equal(const brood_any *one, const brood_any *other)
         return one->boolean == other->boolean;
     case BROOD_INT:
     case BROOD_UINT:
+    case BROOD_REFERENCE:
         return one->natural == other->natural;
     case BROOD_DOUBLE:
         return one->real == other->real || (isnan(one->real) && isnan(other->real));
@@ -128,13 +130,13 @@ int any_write(struct out *out, const brood_any *value, int depth)
 {
     if (!brood_kind_name(value->kind))
         return -EINVAL;
-    bool inside = value->kind >= BROOD_LIST;
+    bool inside = value->kind == BROOD_LIST || value->kind == BROOD_MAP;
     if (inside && depth == 0)
         return -EMSGSIZE;
     struct item item = { .kind = value->kind };
     if (inside)
         item.natural = value->size;
-    else if (value->kind >= BROOD_STRING)
+    else if (value->kind == BROOD_STRING || value->kind == BROOD_BYTES)
         item = (struct item){ .kind = value->kind, .bytes = value->bytes, .size = value->size };
     else if (value->kind == BROOD_BOOL)
         item.boolean = value->boolean;
@@ -166,7 +168,8 @@ int brood_any_encode(const brood_any *value, void *bytes, size_t room, size_t *s
     if (failed == -EILSEQ)
         return error_set(EINVAL, "%s: a string is no UTF-8", call);
     if (failed < 0)
-        return error_set(EINVAL, "%s: something in the value is of no kind, or a list or map is a key", call);
+        return error_set(EINVAL, "%s: something in the value is of no kind, or a list, map or reference is a key",
+                         call);
     *size = out.size;
     if (out.size > room)
         return error_set(EMSGSIZE, "%s: %zu bytes, and room for %zu", call, out.size, room);
@@ -184,7 +187,7 @@ static void measure(const struct item *item, struct measure *sum)
 {
     if (item->kind == BROOD_STRING || item->kind == BROOD_BYTES)
         sum->text += item->size + 1;
-    if (item->kind < BROOD_LIST)
+    if (item->kind != BROOD_LIST && item->kind != BROOD_MAP)
         return;
     size_t count = (size_t)item->natural * (item->kind == BROOD_MAP ? 2 : 1);
     struct cursor cursor = item_inside(item);
@@ -214,7 +217,7 @@ static brood_any fill(const struct item *item, struct block *block)
             block->text[item->size] = 0;
             block->text += item->size + 1;
         }
-    } else if (item->kind >= BROOD_LIST) {
+    } else if (item->kind == BROOD_LIST || item->kind == BROOD_MAP) {
         size_t count = (size_t)item->natural * (item->kind == BROOD_MAP ? 2 : 1);
         struct cursor cursor = item_inside(item);
         brood_any *items = block->items;
@@ -248,7 +251,8 @@ int brood_any_decode(const void *bytes, size_t size, brood_any *value)
     if (failed == -EMSGSIZE)
         return error_set(EMSGSIZE, "%s: lists and maps lie more than %d deep", call, CBOR_DEPTH_MOST);
     if (failed == -EILSEQ || failed == -EINVAL)
-        return error_set(EINVAL, "%s: %s", call, failed == -EINVAL ? "a list or map is a key" : "a string is no UTF-8");
+        return error_set(EINVAL, "%s: %s", call,
+                         failed == -EINVAL ? "a list, map or reference is a key" : "a string is no UTF-8");
     if (failed < 0 || cursor.at != cursor.end)
         return error_set(EBADMSG, "%s: the %zu bytes are not one value", call, size);
     struct measure sum = { 0, 0 };

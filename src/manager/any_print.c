@@ -151,6 +151,9 @@ static int print(struct text *text, const brood_any *value, int depth)
     case BROOD_DOUBLE:
         put_double(text, value->real);
         return 0;
+    case BROOD_REFERENCE:
+        put_number(text, "%d(%" PRIu64 ")", CBOR_REFERENCE, value->natural);
+        return 0;
     case BROOD_STRING:
         put_string(text, value->bytes, value->size);
         return 0;

@@ -39,7 +39,8 @@ struct line {
  * has brought it into this line.
  * spare: a hold for what it may get, so that nothing fails when its turn has come. fresh: of which hold it has `given`
  * since its last request, of that number; told: with news of a holder that had died. passing: it does
- * not hold that any more when it asks for something else. */
+ * not hold that any more when it asks for something else.
+ * loans: the objects that its last answers refer to (manager/reference.h). */
 struct caller {
     struct client *client;
     struct object *object;
@@ -52,6 +53,8 @@ struct caller {
     uint64_t given;
     uint32_t number;
     bool told, passing;
+    uint64_t *loans;
+    size_t loan_count, loan_room;
 };
 
 /* How many stand in some line. One server a process. */

@@ -72,6 +72,10 @@ void item_write(struct out *out, const struct item *item)
     case BROOD_UINT:
         write_head(out, MAJOR_NATURAL, item->natural);
         break;
+    case BROOD_REFERENCE:
+        write_head(out, MAJOR_TAG, CBOR_REFERENCE);
+        write_head(out, MAJOR_NATURAL, item->natural);
+        break;
     case BROOD_DOUBLE:
         write_double(out, item->real);
         break;
@@ -196,7 +200,18 @@ static int read_inside(struct cursor *cursor, struct item *item, int depth)
             return failed;
         if (item->kind == BROOD_MAP && i % 2 == 0 && inner.kind > BROOD_BYTES)
             return -EINVAL;
+        item->refers |= inner.refers;
     }
+    return 0;
+}
+
+static int read_reference(struct cursor *cursor, struct item *item)
+{
+    unsigned major, info;
+    uint64_t id;
+    if (!read_head(cursor, &major, &info, &id) || major != MAJOR_NATURAL)
+        return -EBADMSG;
+    *item = (struct item){ .kind = BROOD_REFERENCE, .refers = true, .natural = id };
     return 0;
 }
 
@@ -229,7 +244,7 @@ int item_read(struct cursor *cursor, struct item *item, int depth)
         item->size = (size_t)(cursor->at - from);
         return failed;
     case MAJOR_TAG:
-        return -EBADMSG;
+        return argument == CBOR_REFERENCE ? read_reference(cursor, item) : -EBADMSG;
     default:
         return read_simple(item, info, argument);
     }
@@ -254,4 +269,20 @@ void item_next(struct cursor *cursor, struct item *item)
 {
     if (item_read(cursor, item, CBOR_DEPTH_MOST) < 0)
         *item = (struct item){ .kind = BROOD_NIL };
+}
+
+bool item_next_reference(struct cursor *cursor, uint64_t *id)
+{
+    unsigned major, info;
+    uint64_t argument;
+    while (read_head(cursor, &major, &info, &argument)) {
+        if (major == MAJOR_TAG)
+            return read_head(cursor, &major, &info, id);
+        if (major != MAJOR_BYTES && major != MAJOR_STRING)
+            continue;
+        if (argument > (uint64_t)(cursor->end - cursor->at))
+            break;
+        cursor->at += argument;
+    }
+    return false;
 }

@@ -1,7 +1,7 @@
 /* manager/cbor.h: values as bytes: CBOR (RFC 8949), the part of it that has a brood_kind.
  *
  * Written: definite lengths, integers and lengths as short as they can be, and doubles in full. Read: that, and what
- * else a decent encoder writes for the same values: longer heads, halves and singles. What has no kind (tags,
+ * else a decent encoder writes for the same values: longer heads, halves and singles. What has no kind (other tags,
  * undefined, indefinite lengths, negatives below INT64_MIN) is refused. Nothing read is trusted: not a byte is looked
  * at outside its bounds, and lists and maps are nested no deeper than told.
  */
@@ -14,21 +14,24 @@
 #include <stdint.h>
 
 #define CBOR_DEPTH_MOST 64
-#define CBOR_HEAD_MOST 9 /* bytes of a value that has no content */
+#define CBOR_HEAD_MOST 11 /* bytes of a value that has no content: a tag and a number */
+#define CBOR_REFERENCE 39 /* the tag of a reference: what follows identifies something */
 
-/* Where bytes are written; what does not fit is only counted. */
+/* Where bytes are written; what does not fit is only counted. refers: there are references in what was written. */
 struct out {
     uint8_t *bytes;
     size_t size, room;
+    bool refers;
 };
 
 /* A value that lies encoded somewhere, or a plain one. Borrowed: what it points to is another's. */
 struct item {
     brood_kind kind;
+    bool refers; /* it is a reference, or has one in it */
     union {
         bool boolean;
         int64_t integer;
-        uint64_t natural; /* of a list or map: how many items or pairs */
+        uint64_t natural; /* of a list or map: how many items or pairs; of a reference: the object's id */
         double real;
     };
     const uint8_t *bytes; /* of a string or bytes: those; of a list or map: the whole, encoded */
@@ -60,6 +63,9 @@ struct cursor item_inside(const struct item *item);
 /* The next one of a list or map that item_read has passed: it is known to be well. Nil, if somebody has written over it
  * since: no count that its bytes do not bear out. */
 void item_next(struct cursor *cursor, struct item *item);
+
+/* The next reference, however deep, in what item_read has passed. False: there is no more. */
+bool item_next_reference(struct cursor *cursor, uint64_t *id);
 
 /* As RFC 3629 has it: no surrogates, nothing longer than need be, nothing above U+10FFFF. */
 bool bytes_are_utf8(const uint8_t *at, size_t size);

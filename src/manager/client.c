@@ -82,7 +82,8 @@ static int64_t write_request(const char *call, const struct request *request, co
         if (failed == -EILSEQ)
             return error_set(EINVAL, "%s: a string is no UTF-8", call);
         if (failed < 0)
-            return error_set(EINVAL, "%s: something in a value is of no kind, or a list or map is a key", call);
+            return error_set(EINVAL, "%s: something in a value is of no kind, or a list, map or reference is a key",
+                             call);
     }
     return (int64_t)(sizeof *request + out.size);
 }

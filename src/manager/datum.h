@@ -1,7 +1,8 @@
 /* manager/datum.h: a value that the server keeps: 16 bytes, and a block if it is long.
  *
  * Numbers and short strings are in place. Lists and maps are kept encoded, as they came: plain data that nobody looks
- * into as a rule. Blocks are counted, so that a copy of a container copies no content.
+ * into as a rule. Blocks are counted, so that a copy of a container copies no content; what is in one refers to other
+ * objects once for all of its copies.
  */
 #ifndef MANAGER_DATUM_H
 #define MANAGER_DATUM_H
@@ -12,6 +13,7 @@
 
 struct blob {
     uint32_t uses;
+    bool refers;    /* there are references in it, which are counted */
     uint64_t count; /* of a list or map: items or pairs */
     size_t size;
     uint8_t bytes[];
@@ -32,7 +34,8 @@ struct datum {
 
 _Static_assert(sizeof(struct datum) == 16, "two words");
 
-/* Keeps a copy of the item: 0, or -ENOMEM. */
+/* Keeps a copy of the item, and what it refers to: 0, or -ENOMEM (which it is, too, if that is gone: it has been looked
+ * for before). */
 int datum_keep(struct datum *datum, const struct item *item);
 void datum_drop(struct datum *datum);
 

@@ -3,6 +3,7 @@
 #include "manager/proxy.h"
 
 #include <brood/dict.h>
+#include <brood/reference.h>
 
 struct brood_dict {
     struct proxy proxy;
@@ -23,6 +24,11 @@ static brood_dict *dict_of(struct proxy *proxy)
 brood_dict *brood_manager_dict(brood_manager *manager, const char *name)
 {
     return dict_of(proxy_find(&type, manager, "brood_manager_dict", name));
+}
+
+brood_dict *brood_reference_dict(brood_manager *manager, const brood_any *reference)
+{
+    return (brood_dict *)(void *)proxy_refer(&type, manager, "brood_reference_dict", reference);
 }
 
 int brood_dict_close(brood_dict *dict)

@@ -6,6 +6,7 @@
 #include "manager/hatch.h"
 
 #include "manager/object.h"
+#include "manager/reference.h"
 #include "manager/reply.h"
 
 #include <errno.h>
@@ -38,7 +39,9 @@ static int give(struct object *object, struct caller *caller, struct parcel *rep
 {
     struct hatch *queue = &object->queue;
     unsigned deliveries = queue->belt.first->deliveries;
+    struct client *before = reference_answer_to(caller->client);
     int result = reply_datum(reply, deliveries > INT_MAX / 2 ? INT_MAX / 2 : (int)deliveries, &queue->belt.first->item);
+    reference_answer_to(before);
     if (result < 0)
         return result;
     struct hold *hold = caller_give(caller, object, 1, false, !is_joinable(object));

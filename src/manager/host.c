@@ -6,6 +6,7 @@
 #include "manager/listen.h"
 #include "manager/mapping.h"
 #include "manager/objects.h"
+#include "manager/reference.h"
 #include "manager/registry.h"
 #include "manager/reply.h"
 #include "manager/server.h"
@@ -57,18 +58,11 @@ static int stat(const struct host *host, struct parcel *reply)
     return failed;
 }
 
-static int answer(void *context, struct client *client, const void *content, size_t size, struct parcel *reply)
+static int carry_out(struct host *host, struct client *client, struct request request, struct cursor arguments,
+                     struct parcel *reply)
 {
-    struct host *host = context;
-    struct request request;
-    host->calls++;
-    if (size < sizeof request)
-        return reply_fail(reply, -EBADMSG, "the request is too short to be one");
-    memcpy(&request, content, sizeof request);
-    objects_settle(client);
     if (request.object == 0 && request.method == MANAGER_STAT)
         return stat(host, reply);
-    struct cursor arguments = { (const uint8_t *)content + sizeof request, (const uint8_t *)content + size };
     if (request.object == 0 && request.method == MANAGER_LISTEN)
         return listen_here(host->manager, client, &arguments, reply);
     if (request.object == 0 && request.method == MANAGER_BATCH)
@@ -84,16 +78,41 @@ static int answer(void *context, struct client *client, const void *content, siz
     return objects_call(host->objects, client, &request, &arguments, reply);
 }
 
+/* What a request refers to may be lent, so loans end behind it; but before it, if it has no arguments, so that it finds
+ * them ended. */
+static int answer(void *context, struct client *client, const void *content, size_t size, struct parcel *reply)
+{
+    struct host *host = context;
+    struct request request;
+    host->calls++;
+    if (size < sizeof request)
+        return reply_fail(reply, -EBADMSG, "the request is too short to be one");
+    memcpy(&request, content, sizeof request);
+    objects_settle(client);
+    size_t loans = objects_is_about_loan(&request) ? 0 : reference_loans(client);
+    if (request.count == 0) {
+        reference_end_loans(client, loans);
+        objects_sweep(host->objects);
+        loans = 0;
+    }
+    const struct cursor arguments = { (const uint8_t *)content + sizeof request, (const uint8_t *)content + size };
+    int result = carry_out(host, client, request, arguments, reply);
+    reference_end_loans(client, loans);
+    objects_sweep(host->objects);
+    return result;
+}
+
 static void cancel(void *context, struct client *client)
 {
-    (void)context;
+    struct host *host = context;
     objects_cancel(client);
+    objects_sweep(host->objects);
 }
 
 static void gone(void *context, struct client *client)
 {
-    (void)context;
-    objects_gone(client);
+    struct host *host = context;
+    objects_gone(host->objects, client);
 }
 
 static void look(void *context)

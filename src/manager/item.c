@@ -144,6 +144,7 @@ bool item_equal(const struct item *one, const struct item *other)
         return one->boolean == other->boolean;
     case BROOD_INT:
     case BROOD_UINT:
+    case BROOD_REFERENCE:
         return one->natural == other->natural;
     case BROOD_DOUBLE:
         return real_bits(one->real) == real_bits(other->real);
@@ -269,7 +270,7 @@ int item_order(const struct item *one, const struct item *other)
 /* The bytes are copied first: they may lie where another process can write, and decoding looks at them twice. */
 int item_value(const struct item *item, brood_any *value)
 {
-    bool whole = item->kind >= BROOD_LIST;
+    bool whole = item->kind == BROOD_LIST || item->kind == BROOD_MAP;
     size_t room = item->size + (whole ? 0 : CBOR_HEAD_MOST);
     *value = brood_any_nil();
     uint8_t *bytes = malloc(room);

@@ -3,6 +3,7 @@
 #include "manager/sequence.h"
 
 #include <brood/list.h>
+#include <brood/reference.h>
 
 struct brood_list {
     struct proxy proxy;
@@ -23,6 +24,11 @@ static brood_list *list_of(struct proxy *proxy)
 brood_list *brood_manager_list(brood_manager *manager, const char *name)
 {
     return list_of(proxy_find(&type, manager, "brood_manager_list", name));
+}
+
+brood_list *brood_reference_list(brood_manager *manager, const brood_any *reference)
+{
+    return (brood_list *)(void *)proxy_refer(&type, manager, "brood_reference_list", reference);
 }
 
 int brood_list_close(brood_list *list)

@@ -3,6 +3,7 @@
 #include "manager/sequence.h"
 
 #include <brood/managed_array.h>
+#include <brood/reference.h>
 
 struct brood_managed_array {
     struct proxy proxy;
@@ -18,6 +19,11 @@ static struct proxy *proxy_of(brood_managed_array *array)
 brood_managed_array *(brood_manager_array)(brood_manager *manager, const char *name, const brood_any *items)
 {
     return (brood_managed_array *)(void *)proxy_find_with(&type, manager, "brood_manager_array", name, items);
+}
+
+brood_managed_array *brood_reference_array(brood_manager *manager, const brood_any *reference)
+{
+    return (brood_managed_array *)(void *)proxy_refer(&type, manager, "brood_reference_array", reference);
 }
 
 int brood_managed_array_close(brood_managed_array *array)

@@ -3,13 +3,13 @@
 #include "manager/proxy.h"
 
 #include <brood/managed_barrier.h>
+#include <brood/reference.h>
 
 struct brood_managed_barrier {
     struct proxy proxy;
 };
 
-static const struct proxy_type type = { "barrier", "a", "handle of a barrier", UINT64_C(0x726162726d01),
-                                        MANAGER_BARRIER };
+static const struct proxy_type type = { "barrier", "a", "handle of a barrier", BARRIER_MARK, MANAGER_BARRIER };
 
 static struct proxy *proxy_of(brood_managed_barrier *barrier)
 {
@@ -20,6 +20,11 @@ brood_managed_barrier *brood_manager_barrier(brood_manager *manager, const char 
 {
     const brood_any with = brood_any_int(parties);
     return (brood_managed_barrier *)(void *)proxy_find_with(&type, manager, "brood_manager_barrier", name, &with);
+}
+
+brood_managed_barrier *brood_reference_barrier(brood_manager *manager, const brood_any *reference)
+{
+    return (brood_managed_barrier *)(void *)proxy_refer(&type, manager, "brood_reference_barrier", reference);
 }
 
 int brood_managed_barrier_close(brood_managed_barrier *barrier)

@@ -4,14 +4,14 @@
 #include "manager/turnstile.h"
 
 #include <brood/managed_condition.h>
+#include <brood/reference.h>
 #include <errno.h>
 
 struct brood_managed_condition {
     struct proxy proxy;
 };
 
-static const struct proxy_type type = { "condition", "a", "handle of a condition", UINT64_C(0x646e6f636d01),
-                                        MANAGER_CONDITION };
+static const struct proxy_type type = { "condition", "a", "handle of a condition", CONDITION_MARK, MANAGER_CONDITION };
 
 static struct proxy *proxy_of(brood_managed_condition *condition)
 {
@@ -21,6 +21,11 @@ static struct proxy *proxy_of(brood_managed_condition *condition)
 brood_managed_condition *brood_manager_condition(brood_manager *manager, const char *name)
 {
     return (brood_managed_condition *)(void *)proxy_find(&type, manager, "brood_manager_condition", name);
+}
+
+brood_managed_condition *brood_reference_condition(brood_manager *manager, const brood_any *reference)
+{
+    return (brood_managed_condition *)(void *)proxy_refer(&type, manager, "brood_reference_condition", reference);
 }
 
 int brood_managed_condition_close(brood_managed_condition *condition)

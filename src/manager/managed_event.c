@@ -3,12 +3,13 @@
 #include "manager/proxy.h"
 
 #include <brood/managed_event.h>
+#include <brood/reference.h>
 
 struct brood_managed_event {
     struct proxy proxy;
 };
 
-static const struct proxy_type type = { "event", "an", "handle of an event", UINT64_C(0x746e65766d01), MANAGER_EVENT };
+static const struct proxy_type type = { "event", "an", "handle of an event", EVENT_MARK, MANAGER_EVENT };
 
 static struct proxy *proxy_of(brood_managed_event *event)
 {
@@ -18,6 +19,11 @@ static struct proxy *proxy_of(brood_managed_event *event)
 brood_managed_event *brood_manager_event(brood_manager *manager, const char *name)
 {
     return (brood_managed_event *)(void *)proxy_find(&type, manager, "brood_manager_event", name);
+}
+
+brood_managed_event *brood_reference_event(brood_manager *manager, const brood_any *reference)
+{
+    return (brood_managed_event *)(void *)proxy_refer(&type, manager, "brood_reference_event", reference);
 }
 
 int brood_managed_event_close(brood_managed_event *event)

@@ -3,8 +3,7 @@
 #include "manager/turnstile.h"
 
 #include <brood/managed_lock.h>
-
-#define LOCK_MARK UINT64_C(0x6b636f6c6d01)
+#include <brood/reference.h>
 
 struct brood_managed_lock {
     struct proxy proxy;
@@ -26,6 +25,11 @@ brood_managed_lock *brood_manager_lock(brood_manager *manager, const char *name)
 brood_managed_lock *brood_manager_rlock(brood_manager *manager, const char *name)
 {
     return (brood_managed_lock *)(void *)proxy_find(&recursive, manager, "brood_manager_rlock", name);
+}
+
+brood_managed_lock *brood_reference_lock(brood_manager *manager, const brood_any *reference)
+{
+    return (brood_managed_lock *)(void *)proxy_refer(&plain, manager, "brood_reference_lock", reference);
 }
 
 int brood_managed_lock_close(brood_managed_lock *lock)

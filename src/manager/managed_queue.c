@@ -4,8 +4,7 @@
 #include "manager/proxy.h"
 
 #include <brood/managed_queue.h>
-
-#define QUEUE_MARK UINT64_C(0x657565756d01)
+#include <brood/reference.h>
 
 struct brood_managed_queue {
     struct proxy proxy;
@@ -30,6 +29,11 @@ brood_managed_queue *brood_manager_joinable_queue(brood_manager *manager, const 
     static const char call[] = "brood_manager_joinable_queue";
     const brood_any with = brood_any_int(max_items);
     return (brood_managed_queue *)(void *)proxy_find_with(&joinable, manager, call, name, &with);
+}
+
+brood_managed_queue *brood_reference_queue(brood_manager *manager, const brood_any *reference)
+{
+    return (brood_managed_queue *)(void *)proxy_refer(&plain, manager, "brood_reference_queue", reference);
 }
 
 int brood_managed_queue_close(brood_managed_queue *queue)

@@ -3,8 +3,7 @@
 #include "manager/units.h"
 
 #include <brood/managed_semaphore.h>
-
-#define SEMAPHORE_MARK UINT64_C(0x616d65736d01)
+#include <brood/reference.h>
 
 struct brood_managed_semaphore {
     struct proxy proxy;
@@ -30,6 +29,11 @@ brood_managed_semaphore *brood_manager_bounded_semaphore(brood_manager *manager,
     static const char call[] = "brood_manager_bounded_semaphore";
     const brood_any with = brood_any_int(units);
     return (brood_managed_semaphore *)(void *)proxy_find_with(&bounded, manager, call, name, &with);
+}
+
+brood_managed_semaphore *brood_reference_semaphore(brood_manager *manager, const brood_any *reference)
+{
+    return (brood_managed_semaphore *)(void *)proxy_refer(&plain, manager, "brood_reference_semaphore", reference);
 }
 
 int brood_managed_semaphore_close(brood_managed_semaphore *semaphore)

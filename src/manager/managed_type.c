@@ -8,6 +8,7 @@
 #include "region/region.h"
 
 #include <brood/managed_type.h>
+#include <brood/reference.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -118,6 +119,11 @@ brood_managed_object *(brood_manager_object)(brood_manager *manager, const char 
     const brood_any pair[] = { brood_any_string(type_name), *arg };
     const brood_any with = brood_any_list(pair, 2);
     return (brood_managed_object *)(void *)proxy_find_with(&type, manager, call, name, &with);
+}
+
+brood_managed_object *brood_reference_object(brood_manager *manager, const brood_any *reference)
+{
+    return (brood_managed_object *)(void *)proxy_refer(&type, manager, "brood_reference_object", reference);
 }
 
 int brood_managed_object_close(brood_managed_object *object)

@@ -3,6 +3,7 @@
 #include "manager/proxy.h"
 
 #include <brood/managed_value.h>
+#include <brood/reference.h>
 
 struct brood_managed_value {
     struct proxy proxy;
@@ -18,6 +19,11 @@ static struct proxy *proxy_of(brood_managed_value *value)
 brood_managed_value *(brood_manager_value)(brood_manager *manager, const char *name, const brood_any *value)
 {
     return (brood_managed_value *)(void *)proxy_find_with(&type, manager, "brood_manager_value", name, value);
+}
+
+brood_managed_value *brood_reference_value(brood_manager *manager, const brood_any *reference)
+{
+    return (brood_managed_value *)(void *)proxy_refer(&type, manager, "brood_reference_value", reference);
 }
 
 int brood_managed_value_close(brood_managed_value *value)

@@ -79,6 +79,8 @@ enum manager_method {
     MANAGER_OBJECT,            /* (name or nil, [type, the value it is made from]) */
     MANAGER_REGISTER,          /* (type, begin, end, [name, method, ...]): of its own family only, as */
     MANAGER_FUNCTION,          /* (name, function); these are nil, or a struct module_function's bytes */
+    MANAGER_OPEN,              /* (reference, type's word or nil): an id, of which the caller has a handle then */
+    MANAGER_TYPE,              /* (reference): the word of its object's type */
 };
 
 #define OBJECT_RUN 0xfff0 /* a method of plain objects: (function, its argument): manager/view.h */

@@ -70,7 +70,7 @@ int message_read(const void *bytes, size_t size, struct message *message, char w
     if (failed == -EILSEQ)
         return refuse(-EINVAL, why, "a string is no UTF-8");
     if (failed == -EINVAL)
-        return refuse(failed, why, "a list or map is a key");
+        return refuse(failed, why, "a list, map or reference is a key");
     if (failed < 0)
         return refuse(failed, why, "the message is not one value");
     if (whole.kind != BROOD_LIST || whole.natural < 2 || message->number.kind == BROOD_NIL)

@@ -4,6 +4,7 @@
 #include "manager/proxy.h"
 
 #include <brood/namespace.h>
+#include <brood/reference.h>
 #include <errno.h>
 
 struct brood_namespace {
@@ -30,6 +31,11 @@ static int ask(brood_namespace *names, const char *call, unsigned method, const 
 brood_namespace *brood_manager_namespace(brood_manager *manager, const char *name)
 {
     return (brood_namespace *)(void *)proxy_find(&type, manager, "brood_manager_namespace", name);
+}
+
+brood_namespace *brood_reference_namespace(brood_manager *manager, const brood_any *reference)
+{
+    return (brood_namespace *)(void *)proxy_refer(&type, manager, "brood_reference_namespace", reference);
 }
 
 int brood_namespace_close(brood_namespace *names)

@@ -51,11 +51,17 @@ struct custom {
     void *self;
 };
 
-/* id: 0: none is here. handles: of all processes. turn: how many were here: the next id is another. */
+/* id: 0: none is here. handles: of all processes. turn: how many were here: the next id is another.
+ * references: of values that the server keeps; loans: of answers (manager/reference.h). refers: it may have references
+ * itself. idle: nothing may need it any more, and next_idle is another such one.
+ * walk: the last one that met it; in a walk: next, and its number. */
 struct object {
     uint64_t id;
     uint32_t handles, turn;
-    bool named;
+    size_t references, loans;
+    bool named, refers, idle;
+    struct object *next_idle, *next;
+    uint64_t walk, number;
     unsigned type; /* a manager_method, by which it is opened */
     struct hold *holds;
     union {

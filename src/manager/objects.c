@@ -2,16 +2,21 @@
 #include "manager/objects.h"
 
 #include "manager/custom.h"
+#include "manager/reference.h"
 #include "manager/session.h"
 #include "manager/view.h"
+#include "manager/words.h"
 #include "os/thread.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define ARGUMENTS_MOST 3
 #define PLACE_BITS 32 /* of an id: where the object is; above that, which of those that were there */
+
+#define TURN_MOST (UINT32_MAX / 4) /* where turns begin: no other server's ids are likely to be this one's */
 
 /* handles: an id each, of one process. */
 struct holder {
@@ -26,8 +31,12 @@ struct objects {
     size_t count, room, living;
     struct mapping names; /* to ids */
     struct holder *holders;
+    struct object *idle;
+    uint32_t turn; /* of the first in each place */
     struct manager_limits limits;
 };
+
+static struct objects *here;
 
 /* By the method that opens one. */
 static const struct kind *const kinds[] = {
@@ -69,8 +78,13 @@ void object_dismiss(struct line *line)
 struct objects *objects_create(const struct manager_limits *limits)
 {
     struct objects *objects = calloc(1, sizeof *objects);
-    if (objects)
-        objects->limits = *limits;
+    if (!objects)
+        return NULL;
+    objects->limits = *limits;
+    if (getentropy(&objects->turn, sizeof objects->turn) < 0)
+        objects->turn = 0;
+    objects->turn %= TURN_MOST;
+    here = objects;
     return objects;
 }
 
@@ -94,6 +108,11 @@ static struct object *find(const struct objects *objects, uint64_t id)
     return id && object && object->id == id ? object : NULL;
 }
 
+struct object *objects_find(uint64_t id)
+{
+    return here ? find(here, id) : NULL;
+}
+
 static void clear(struct object *object)
 {
     object_kind(object)->clear(object);
@@ -101,13 +120,33 @@ static void clear(struct object *object)
         hold_reduce(object->holds, object->holds->count);
 }
 
-static void forget_if_unused(struct objects *objects, struct object *object)
+static bool is_needed(const struct object *object)
 {
-    if (object->handles > 0 || object->named)
+    return object->handles > 0 || object->named || object->references > 0 || object->loans > 0;
+}
+
+void objects_release(struct object *object)
+{
+    if (is_needed(object) || object->idle)
         return;
-    clear(object);
-    object->id = 0;
-    objects->living--;
+    object->idle = true;
+    object->next_idle = here->idle;
+    here->idle = object;
+}
+
+/* One after the other: what an object referred to goes after it, however long such a chain is. */
+void objects_sweep(struct objects *objects)
+{
+    struct object *object;
+    while ((object = objects->idle)) {
+        objects->idle = object->next_idle;
+        object->idle = false;
+        if (is_needed(object))
+            continue;
+        clear(object);
+        object->id = 0;
+        objects->living--;
+    }
 }
 
 static struct object *make(struct objects *objects, unsigned type)
@@ -130,6 +169,7 @@ static struct object *make(struct objects *objects, unsigned type)
         objects->places[place] = calloc(1, sizeof **objects->places);
         if (!objects->places[place])
             return NULL;
+        objects->places[place]->turn = objects->turn;
         objects->count++;
     }
     struct object *object = objects->places[place];
@@ -182,7 +222,7 @@ static bool let_go(struct objects *objects, int32_t process, uint64_t id)
         holder->handles[i] = holder->handles[--holder->count];
         struct object *object = find(objects, id);
         object->handles--;
-        forget_if_unused(objects, object);
+        objects_release(object);
         return true;
     }
     return false;
@@ -213,6 +253,7 @@ void objects_look(struct objects *objects)
         if (holder->count == 0 || is_gone(holder->process))
             free_holder(objects, holder);
     }
+    objects_sweep(objects);
 }
 
 /* ---- the manager's own calls ---- */
@@ -233,14 +274,16 @@ static struct object *begin_object(struct objects *objects, int32_t process, uns
         return NULL;
     struct object *object = make(objects, type);
     *failed = object ? 0 : -ENOMEM;
-    if (object && kinds[type]->begin)
+    if (object && kinds[type]->begin) {
+        object->refers = with->refers;
         *failed = kinds[type]->begin(object, with, reply);
+    }
     if (*failed == 0)
         *failed = hold(objects, process, object);
     if (*failed == 0)
         return object;
     if (object)
-        forget_if_unused(objects, object);
+        objects_release(object);
     return NULL;
 }
 
@@ -293,12 +336,13 @@ int objects_add(struct objects *objects, unsigned type, const struct item *name,
     int failed = check_count(objects, reply);
     if (failed < 0)
         return failed;
-    if (mapping_find(&objects->names, name))
+    bool named = name->kind != BROOD_NIL;
+    if (named && mapping_find(&objects->names, name))
         return reply_fail(reply, -EEXIST, "there are two objects of one name");
     *object = make(objects, type);
-    failed = *object ? give_name(objects, *object, name) : -ENOMEM;
+    failed = !*object ? -ENOMEM : named ? give_name(objects, *object, name) : 0;
     if (failed < 0 && *object)
-        forget_if_unused(objects, *object);
+        objects_release(*object);
     return failed < 0 ? reply_fail(reply, failed, "the server has no memory for %s", kinds[type]->article) : 0;
 }
 
@@ -315,7 +359,7 @@ static int forget(struct objects *objects, const struct item *name, struct parce
     struct datum id = mapping_take(&objects->names, pair);
     struct object *object = find(objects, id.natural);
     object->named = false;
-    forget_if_unused(objects, object);
+    objects_release(object);
     return 0;
 }
 
@@ -330,16 +374,41 @@ static int copy_object(struct objects *objects, int32_t process, uint64_t id, st
     if (full < 0)
         return full;
     struct object *copy = make(objects, object->type);
+    if (copy)
+        copy->refers = object->refers;
     int result = copy ? object_kind(object)->copy(copy, object) : -ENOMEM;
     if (result == 0)
         result = hold(objects, process, copy);
     if (result < 0) {
         if (copy)
-            forget_if_unused(objects, copy);
+            objects_release(copy);
         return reply_fail(reply, result, "the server has no memory for a copy, or is not to have");
     }
     const struct item number = item_natural(copy->id);
     return reply_item(reply, 0, &number);
+}
+
+/* word: of the type that it is to be of; NULL or nil: of any. The reply is the id. */
+static int open_referred(struct objects *objects, int32_t process, uint64_t id, const struct item *word,
+                         struct parcel *reply)
+{
+    struct object *object = find(objects, id);
+    bool any = !word || word->kind == BROOD_NIL;
+    const struct operation *wanted =
+        !any && word->kind == BROOD_STRING ? operation_named((const char *)word->bytes, word->size) : NULL;
+    if (!any && (!wanted || wanted->type != 0 || type_kin(wanted->method) != type_kin(object->type)))
+        return reply_fail(reply, -EINVAL, "that refers to %s", object_kind(object)->article);
+    if (hold(objects, process, object) < 0)
+        return reply_fail(reply, -ENOMEM, "the server has no memory for a handle");
+    const struct item number = item_natural(object->id);
+    return reply_item(reply, 0, &number);
+}
+
+static int say_type(const struct objects *objects, uint64_t id, struct parcel *reply)
+{
+    const char *word = operation_of(0, find(objects, id)->type)->name;
+    const struct item type = { .kind = BROOD_STRING, .bytes = (const uint8_t *)word, .size = strlen(word) };
+    return reply_item(reply, 0, &type);
 }
 
 static int call_manager(struct objects *objects, int32_t process, unsigned method, const struct item *args,
@@ -358,6 +427,10 @@ static int call_manager(struct objects *objects, int32_t process, unsigned metho
         return let_go(objects, (int32_t)args[1].integer, args[0].natural)
                    ? 0
                    : reply_fail(reply, -EINVAL, "that handle was given back already");
+    if (method == MANAGER_OPEN && (count == 1 || count == 2) && args[0].kind == BROOD_REFERENCE)
+        return open_referred(objects, process, args[0].natural, count == 2 ? &args[1] : NULL, reply);
+    if (method == MANAGER_TYPE && count == 1 && args[0].kind == BROOD_REFERENCE)
+        return say_type(objects, args[0].natural, reply);
     return reply_fail(reply, -EINVAL, "a manager has no method %u with these arguments", method);
 }
 
@@ -388,19 +461,41 @@ static bool is_kin(unsigned type, const struct kind *kind)
     return type < sizeof kinds / sizeof *kinds && kinds[type] && kinds[type]->call == kind->call;
 }
 
-int objects_call(struct objects *objects, struct client *client, const struct request *request,
-                 struct cursor *arguments, struct parcel *reply)
+/* Whether that argument is to be kept, not looked for: a key is no reference, nor is what is in a set. */
+static bool is_stored(const struct object *object, unsigned method, unsigned argument)
 {
-    struct item args[ARGUMENTS_MOST];
+    if (method == OBJECT_RUN)
+        return false;
+    switch (object->type) {
+    case MANAGER_DICT:
+    case MANAGER_NAMESPACE:
+        return argument > 0 || method == DICT_UPDATE;
+    case MANAGER_LIST:
+        return method != LIST_REMOVE && method != LIST_INDEX && method != LIST_COUNT;
+    default:
+        return object->type != MANAGER_SET && object->type != MANAGER_OBJECT;
+    }
+}
+
+int objects_check_references(struct object *object, unsigned method, const struct item *args, unsigned count,
+                             struct parcel *reply)
+{
+    int failed = 0;
+    for (unsigned i = 0; i < count && failed == 0; i++) {
+        if (!args[i].refers)
+            continue;
+        bool stored = object && is_stored(object, method, i);
+        failed = reference_check(stored ? object : NULL, &args[i], REFERENCE_WALK, reply);
+        if (failed == 0 && stored)
+            object->refers = true;
+    }
+    return failed;
+}
+
+static int call_object(const struct objects *objects, struct object *object, struct client *client,
+                       const struct request *request, const struct item *args, struct parcel *reply)
+{
     struct caller *caller = NULL;
-    int failed = read_arguments(&objects->limits, arguments, request->count, args, reply);
-    if (failed < 0)
-        return failed;
-    int32_t session = atomic_load_explicit(&client->channel->session, memory_order_relaxed);
-    int32_t process = session ? -session : (int32_t)atomic_load(&client->channel->holder.owner);
-    if (request->object == 0)
-        return call_manager(objects, process, request->method, args, request->count, reply);
-    struct object *object = find(objects, request->object);
     if (!object)
         return reply_fail(reply, -EINVAL, "that object is gone");
     const struct kind *kind = object_kind(object);
@@ -408,11 +503,40 @@ int objects_call(struct objects *objects, struct client *client, const struct re
         return reply_fail(reply, -EINVAL, "that object is %s", kind->article);
     if (request->method == OBJECT_RUN && (kind->waits || object->type == MANAGER_OBJECT))
         return reply_fail(reply, -EINVAL, "no function runs at %s", kind->article);
-    if (request->method == OBJECT_RUN)
-        return view_run(object, args, request->count, (int)objects->limits.depth, reply);
     if (kind->waits && !(caller = caller_of(client, true)))
         return -ENOMEM;
+    int failed = objects_check_references(object, request->method, args, request->count, reply);
+    if (failed < 0)
+        return failed;
+    if (request->method == OBJECT_RUN)
+        return view_run(object, args, request->count, (int)objects->limits.depth, reply);
     return kind->call(object, caller, request->method, args, request->count, reply);
+}
+
+int objects_call(struct objects *objects, struct client *client, const struct request *request,
+                 struct cursor *arguments, struct parcel *reply)
+{
+    struct item args[ARGUMENTS_MOST] = { { .kind = BROOD_NIL } };
+    int failed = read_arguments(&objects->limits, arguments, request->count, args, reply);
+    if (failed < 0)
+        return failed;
+    struct client *before = reference_answer_to(client);
+    if (request->object) {
+        failed = call_object(objects, find(objects, request->object), client, request, args, reply);
+    } else {
+        int32_t session = atomic_load_explicit(&client->channel->session, memory_order_relaxed);
+        int32_t process = session ? -session : (int32_t)atomic_load(&client->channel->holder.owner);
+        failed = objects_check_references(NULL, request->method, args, request->count, reply);
+        if (failed == 0)
+            failed = call_manager(objects, process, request->method, args, request->count, reply);
+    }
+    reference_answer_to(before);
+    return failed;
+}
+
+bool objects_is_about_loan(const struct request *request)
+{
+    return request->object == 0 && (request->method == MANAGER_OPEN || request->method == MANAGER_TYPE);
 }
 
 void objects_settle(struct client *client)
@@ -429,17 +553,20 @@ void objects_cancel(struct client *client)
         object_kind(caller->object)->leave(caller, false);
 }
 
-void objects_gone(struct client *client)
+void objects_gone(struct objects *objects, struct client *client)
 {
     struct caller *caller = caller_of(client, false);
+    reference_end_loans(client, reference_loans(client));
     if (caller)
         caller_end(caller);
+    objects_sweep(objects);
 }
 
 void objects_destroy(struct objects *objects)
 {
     while (objects->holders)
         free_holder(objects, objects->holders);
+    here = NULL; /* nothing is counted any more */
     for (size_t i = 0; i < objects->count; i++) {
         if (objects->places[i]->id)
             clear(objects->places[i]);

@@ -2,6 +2,7 @@
 #include "manager/proxy.h"
 
 #include "error/error.h"
+#include "manager/words.h"
 #include "region/heap.h"
 #include "region/region.h"
 
@@ -79,6 +80,20 @@ struct proxy *proxy_find_with(const struct proxy_type *type, struct brood_manage
     const brood_any what = brood_any_string(name);
     const brood_any *const args[] = { &what, with };
     return manager_enter(manager, call) < 0 ? NULL : proxy_open(type, manager, call, type->opens, args, 2);
+}
+
+struct proxy *proxy_refer(const struct proxy_type *type, struct brood_manager *manager, const char *call,
+                          const brood_any *reference)
+{
+    if (manager_enter(manager, call) < 0)
+        return NULL;
+    if (!reference || reference->kind != BROOD_REFERENCE) {
+        const char *kind = reference ? brood_kind_name(reference->kind) : NULL;
+        error_set(EINVAL, "%s: %s is no reference", call, kind ? kind : reference ? "what is of no kind" : "NULL");
+        return NULL;
+    }
+    const brood_any word = brood_any_string(operation_of(0, type->opens)->name);
+    return proxy_open(type, manager, call, MANAGER_OPEN, (const brood_any *const[]){ reference, &word }, 2);
 }
 
 struct proxy *proxy_copy(const struct proxy_type *type, struct proxy *proxy, const char *call)

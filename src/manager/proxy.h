@@ -35,6 +35,14 @@ struct plain_type {
 /* NULL: it is no handle of such an object. */
 const struct plain_type *proxy_plain(const struct proxy *proxy);
 
+/* And of the others. */
+#define LOCK_MARK UINT64_C(0x6b636f6c6d01)
+#define CONDITION_MARK UINT64_C(0x646e6f636d01)
+#define EVENT_MARK UINT64_C(0x746e65766d01)
+#define SEMAPHORE_MARK UINT64_C(0x616d65736d01)
+#define BARRIER_MARK UINT64_C(0x726162726d01)
+#define QUEUE_MARK UINT64_C(0x657565756d01)
+
 /* A type: what it is called, with its article, and its mark; which of the manager's methods opens and copies one. */
 struct proxy_type {
     const char *name, *article, *label;
@@ -51,6 +59,10 @@ struct proxy *proxy_find(const struct proxy_type *type, struct brood_manager *ma
 /* The same, with what a new one is to be made of. */
 struct proxy *proxy_find_with(const struct proxy_type *type, struct brood_manager *manager, const char *call,
                               const char *name, const brood_any *with);
+
+/* The same, of the object that it refers to. */
+struct proxy *proxy_refer(const struct proxy_type *type, struct brood_manager *manager, const char *call,
+                          const brood_any *reference);
 struct proxy *proxy_copy(const struct proxy_type *type, struct proxy *proxy, const char *call);
 int proxy_close(const struct proxy_type *type, struct proxy *proxy, const char *call);
 

@@ -57,7 +57,8 @@ static int write_request(struct out *out, const char *call, int64_t number, cons
         if (failed == -EILSEQ)
             return error_set(EINVAL, "%s: a string is no UTF-8", call);
         if (failed < 0)
-            return error_set(EINVAL, "%s: something in a value is of no kind, or a list or map is a key", call);
+            return error_set(EINVAL, "%s: something in a value is of no kind, or a list, map or reference is a key",
+                             call);
     }
     return failed;
 }

@@ -1,6 +1,8 @@
 /* manager/reply.c */
 #include "manager/reply.h"
 
+#include "manager/reference.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -31,6 +33,7 @@ static int too_large(struct parcel *reply, size_t size)
 /* Of a list or map item_write gives the head alone, and this all. */
 void write_item(struct out *out, const struct item *item)
 {
+    out->refers |= item->refers;
     if (item->kind != BROOD_LIST && item->kind != BROOD_MAP) {
         item_write(out, item);
         return;
@@ -45,7 +48,7 @@ int reply_item(struct parcel *reply, int result, const struct item *item)
     size_t size = item->size + CBOR_HEAD_MOST;
     if (item->size > reply_most)
         return too_large(reply, item->size);
-    uint8_t *bytes = parcel_room(reply, size);
+    uint8_t *bytes = reference_lend(item) ? parcel_room(reply, size) : NULL;
     if (!bytes) {
         reply->size = 0;
         return -ENOMEM;
@@ -64,7 +67,7 @@ int reply_datum(struct parcel *reply, int result, const struct datum *datum)
     return reply_item(reply, result, &item);
 }
 
-void write_mapping(struct out *out, const struct mapping *mapping, bool keys, bool values)
+static void write_mapping(struct out *out, const struct mapping *mapping, bool keys, bool values)
 {
     struct item head = { .kind = keys && values ? BROOD_MAP : BROOD_LIST, .natural = mapping->count };
     item_write(out, &head);
@@ -77,6 +80,16 @@ void write_mapping(struct out *out, const struct mapping *mapping, bool keys, bo
     }
 }
 
+static bool lend_values(const struct mapping *mapping)
+{
+    bool lent = true;
+    for (const struct pair *pair = NULL; lent && (pair = mapping_next(mapping, pair));) {
+        const struct item value = datum_item(&pair->value);
+        lent = reference_lend(&value);
+    }
+    return lent;
+}
+
 int reply_mapping(struct parcel *reply, const struct mapping *mapping, bool keys, bool values)
 {
     struct out out = { .bytes = NULL };
@@ -84,7 +97,7 @@ int reply_mapping(struct parcel *reply, const struct mapping *mapping, bool keys
     size_t size = out.size;
     if (size > reply_most)
         return too_large(reply, size);
-    uint8_t *bytes = parcel_room(reply, size);
+    uint8_t *bytes = !out.refers || lend_values(mapping) ? parcel_room(reply, size) : NULL;
     if (!bytes) {
         reply->size = 0;
         return -ENOMEM;
@@ -94,7 +107,7 @@ int reply_mapping(struct parcel *reply, const struct mapping *mapping, bool keys
     return 0;
 }
 
-void write_data(struct out *out, const struct datum *data, size_t count)
+static void write_data(struct out *out, const struct datum *data, size_t count)
 {
     const struct item head = { .kind = BROOD_LIST, .natural = count };
     item_write(out, &head);
@@ -104,6 +117,16 @@ void write_data(struct out *out, const struct datum *data, size_t count)
     }
 }
 
+static bool lend_data(const struct datum *data, size_t count)
+{
+    bool lent = true;
+    for (size_t i = 0; i < count && lent; i++) {
+        const struct item item = datum_item(&data[i]);
+        lent = reference_lend(&item);
+    }
+    return lent;
+}
+
 int reply_data(struct parcel *reply, const struct datum *data, size_t count)
 {
     struct out out = { .bytes = NULL };
@@ -111,7 +134,7 @@ int reply_data(struct parcel *reply, const struct datum *data, size_t count)
     size_t size = out.size;
     if (size > reply_most)
         return too_large(reply, size);
-    uint8_t *bytes = parcel_room(reply, size);
+    uint8_t *bytes = !out.refers || lend_data(data, count) ? parcel_room(reply, size) : NULL;
     if (!bytes) {
         reply->size = 0;
         return -ENOMEM;
@@ -136,6 +159,6 @@ int reply_sum(struct parcel *reply, struct datum *number, const struct item *amo
 const char *item_is_what(const struct item *item)
 {
     static const char *const names[] = { "nil",      "a bool", "an int", "an int", "a double",
-                                         "a string", "bytes",  "a list", "a map" };
+                                         "a string", "bytes",  "a list", "a map",  "a reference" };
     return names[item->kind];
 }

@@ -12,7 +12,8 @@ extern size_t reply_most;
 /* Why not, as a sentence; `failed`, or what it is below 0. */
 int reply_fail(struct parcel *reply, int failed, const char *sentence, ...) __attribute__((format(printf, 3, 4)));
 
-/* The value; `result`, or -ENOMEM. Of these and those below also -EMSGSIZE, with a sentence. */
+/* The value, and what it refers to is lent; `result`, or -ENOMEM. Of these and those below also -EMSGSIZE, with a
+ * sentence. */
 int reply_item(struct parcel *reply, int result, const struct item *item);
 int reply_datum(struct parcel *reply, int result, const struct datum *datum);
 
@@ -25,11 +26,8 @@ int reply_data(struct parcel *reply, const struct datum *data, size_t count);
 /* Adds the amount to the number, and replies with the sum; or says why not. */
 int reply_sum(struct parcel *reply, struct datum *number, const struct item *amount);
 
-/* What replies are made of: a value whose bytes may lie elsewhere; a list (or with both: a map) of keys, or values; a
- * list. What does not fit is only counted. */
+/* What replies are made of: a value whose bytes may lie elsewhere. What does not fit is only counted. */
 void write_item(struct out *out, const struct item *item);
-void write_mapping(struct out *out, const struct mapping *mapping, bool keys, bool values);
-void write_data(struct out *out, const struct datum *data, size_t count);
 
 /* "an int", "nil": for sentences. */
 const char *item_is_what(const struct item *item);

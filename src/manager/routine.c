@@ -1,6 +1,7 @@
 /* manager/routine.c */
 #include "manager/routine.h"
 
+#include "manager/reference.h"
 #include "manager/reply.h"
 #include "process/end.h"
 
@@ -34,7 +35,13 @@ static int reply_any(const struct routine *routine, const brood_any *value, stru
     }
     out = (struct out){ .bytes = bytes, .room = size };
     any_write(&out, value, CBOR_DEPTH_MOST);
-    return 0;
+    struct cursor cursor = { bytes, bytes + size };
+    struct item written;
+    item_next(&cursor, &written);
+    if (reference_lend(&written))
+        return 0;
+    reply->size = 0;
+    return -ENOMEM;
 }
 
 int routine_call(const struct routine *routine, const struct item *arg, struct parcel *reply)

@@ -2,6 +2,7 @@
 #include "manager/collection.h"
 #include "manager/proxy.h"
 
+#include <brood/reference.h>
 #include <brood/set.h>
 
 struct brood_set {
@@ -23,6 +24,11 @@ static brood_set *set_of(struct proxy *proxy)
 brood_set *brood_manager_set(brood_manager *manager, const char *name)
 {
     return set_of(proxy_find(&type, manager, "brood_manager_set", name));
+}
+
+brood_set *brood_reference_set(brood_manager *manager, const brood_any *reference)
+{
+    return (brood_set *)(void *)proxy_refer(&type, manager, "brood_reference_set", reference);
 }
 
 int brood_set_close(brood_set *set)

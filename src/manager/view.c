@@ -2,6 +2,7 @@
 #include "manager/view.h"
 
 #include "error/error.h"
+#include "manager/objects.h"
 #include "manager/registry.h"
 #include "manager/reply.h"
 #include "manager/routine.h"
@@ -101,7 +102,9 @@ int brood_managed_view_call(brood_managed_view *view, const char *operation, con
     int outcome = encode(call, values, (unsigned)count, view->depth, items, &bytes);
     if (outcome == 0) {
         view->reply->size = 0;
-        outcome = kind->call(view->object, NULL, found->method, items, (unsigned)count, view->reply);
+        outcome = objects_check_references(view->object, found->method, items, (unsigned)count, view->reply);
+        if (outcome == 0)
+            outcome = kind->call(view->object, NULL, found->method, items, (unsigned)count, view->reply);
         outcome = take_reply(view->reply, call, outcome, result);
     }
     free(bytes);

@@ -41,6 +41,8 @@ static const struct operation operations[] = {
     { "forget", 0, MANAGER_FORGET },
     { "copy", 0, MANAGER_COPY },
     { "close", 0, MANAGER_CLOSE },
+    { "open", 0, MANAGER_OPEN },
+    { "type", 0, MANAGER_TYPE },
     { "batch", 0, MANAGER_BATCH },
     { "object", 0, MANAGER_OBJECT },
     { "dict.set", MANAGER_DICT, DICT_SET },
@@ -145,14 +147,31 @@ static const struct {
     const char *name;
     int code;
 } codes[] = {
-    { "EACCES", EACCES },         { "EAGAIN", EAGAIN },   { "EBADMSG", EBADMSG },
-    { "EBUSY", EBUSY },           { "EEXIST", EEXIST },   { "ECANCELED", ECANCELED },
-    { "ECHILD", ECHILD },         { "EDEADLK", EDEADLK }, { "EFAULT", EFAULT },
-    { "EINVAL", EINVAL },         { "EIO", EIO },         { "EMSGSIZE", EMSGSIZE },
-    { "ENOENT", ENOENT },         { "ENOLCK", ENOLCK },   { "ENOMEM", ENOMEM },
-    { "ENOSPC", ENOSPC },         { "ENOTSUP", ENOTSUP }, { "EOVERFLOW", EOVERFLOW },
-    { "EOWNERDEAD", EOWNERDEAD }, { "EPERM", EPERM },     { "EPIPE", EPIPE },
-    { "EPROTO", EPROTO },         { "ERANGE", ERANGE },   { "ETIMEDOUT", ETIMEDOUT },
+    { "EACCES", EACCES },
+    { "EAGAIN", EAGAIN },
+    { "EBADMSG", EBADMSG },
+    { "EBUSY", EBUSY },
+    { "ECANCELED", ECANCELED },
+    { "ECHILD", ECHILD },
+    { "EDEADLK", EDEADLK },
+    { "EEXIST", EEXIST },
+    { "EFAULT", EFAULT },
+    { "EINVAL", EINVAL },
+    { "EIO", EIO },
+    { "ELOOP", ELOOP },
+    { "EMSGSIZE", EMSGSIZE },
+    { "ENOENT", ENOENT },
+    { "ENOLCK", ENOLCK },
+    { "ENOMEM", ENOMEM },
+    { "ENOSPC", ENOSPC },
+    { "ENOTSUP", ENOTSUP },
+    { "EOVERFLOW", EOVERFLOW },
+    { "EOWNERDEAD", EOWNERDEAD },
+    { "EPERM", EPERM },
+    { "EPIPE", EPIPE },
+    { "EPROTO", EPROTO },
+    { "ERANGE", ERANGE },
+    { "ETIMEDOUT", ETIMEDOUT },
     { "EUSERS", EUSERS },
 };
 
@@ -215,8 +234,7 @@ bool operation_is_plain(const struct operation *operation)
     }
 }
 
-/* Of types that are asked in the same words, the one that has them here. */
-static unsigned kin_of(unsigned type)
+unsigned type_kin(unsigned type)
 {
     return type == MANAGER_RLOCK               ? MANAGER_LOCK
            : type == MANAGER_BOUNDED_SEMAPHORE ? MANAGER_SEMAPHORE
@@ -226,7 +244,7 @@ static unsigned kin_of(unsigned type)
 
 const struct operation *operation_of(unsigned type, unsigned method)
 {
-    type = kin_of(type);
+    type = type_kin(type);
     for (size_t i = 0; i < COUNT(operations); i++)
         if (operations[i].type == type && operations[i].method == method)
             return &operations[i];

@@ -23,6 +23,8 @@ const struct operation *operation_of(unsigned type, unsigned method);
 
 /* "set" of a dictionary: what is "dict.set" elsewhere. */
 const struct operation *operation_at(unsigned type, const char *name);
+/* Of types that are asked in the same words, the one that has them here. */
+unsigned type_kin(unsigned type);
 
 /* Of an object at which nobody waits, and of which nothing is held: it may stand in a batch. */
 bool operation_is_plain(const struct operation *operation);
