@@ -16,6 +16,13 @@ struct gate {
     atomic_int entered, open;
 };
 
+static int nothing(const void *in, void *out)
+{
+    (void)in;
+    (void)out;
+    return 0;
+}
+
 static int square(const void *in, void *out)
 {
     int value = *(const int *)in;
@@ -199,6 +206,36 @@ static void callback_threads(void)
 }
 
 /* ---- the end ---- */
+
+static void count_told(void *context, brood_result *result, int failed)
+{
+    (void)result;
+    *(int *)context += failed == 0;
+}
+
+/* They stay when they have been told. */
+static void callbacks_of_many(void)
+{
+    int many = harness_times(100000), told = 0;
+    brood_result **results = CHECK_POINTER(calloc((size_t)many, sizeof(brood_result *)));
+    brood_pool *pool = new_pool(1, 0);
+    struct gate *gate = new_gate();
+    brood_result *first = CHECK_POINTER(brood_pool_apply_async(pool, stay, gate, 0, NULL, 0, NULL));
+    for (int i = 0; i < many; i++) {
+        results[i] = brood_pool_apply_async(pool, nothing, NULL, 0, NULL, 0,
+                                            &(brood_task_options){ .done = count_told, .context = &told });
+        NEED(results[i] != NULL);
+    }
+    atomic_store(&gate->open, 1);
+    CHECK_RESULT(brood_pool_join(pool, BROOD_FOREVER), 0);
+    CHECK_EQ(told, many);
+    for (int i = 0; i < many; i++)
+        CHECK_RESULT(brood_result_destroy(results[i]), 0);
+    CHECK_RESULT(brood_result_destroy(first), 0);
+    end_pool(pool);
+    brood_free(gate);
+    free(results);
+}
 
 static void close_and_join(void)
 {
@@ -486,6 +523,7 @@ int main(int argc, char **argv)
         { .name = "run_times", .run = run_times },
         { .name = "callbacks", .run = callbacks },
         { .name = "callback_threads", .run = callback_threads },
+        { .name = "callbacks_of_many", .run = callbacks_of_many },
         { .name = "close_and_join", .run = close_and_join },
         { .name = "join_without_keeper", .run = join_without_keeper },
         { .name = "terminate", .run = terminate },

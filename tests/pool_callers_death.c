@@ -47,6 +47,31 @@ static void killed_at_long_tasks(void)
     CHECK_EQ((long long)blocks_now(), (long long)before);
 }
 
+static int ask_much(void *arg)
+{
+    struct scene *scene = arg;
+    for (int i = 0; i < harness_times(100000); i++)
+        NEED(brood_pool_apply_async(scene->pool, stay, &scene, sizeof scene, NULL, 0, NULL) != NULL);
+    atomic_store(&scene->ready, 1);
+    return pause();
+}
+
+/* All of it is given back. */
+static void killed_at_many_tasks(void)
+{
+    struct scene *scene = new_scene(2);
+    check_map(scene->pool, NULL);
+    size_t wanted = blocks_now() + STAYS;
+    brood_process *process = start(ask_much, scene, 0);
+    CHECK(wait_word(&scene->ready, 1, SOON_MS));
+    CHECK(wait_word(&scene->begun, 2, SOON_MS));
+    slay(process);
+    CHECK(wait_until(is_idle, scene->pool, SOON_MS));
+    CHECK(wait_until(has_blocks, &wanted, SOON_MS));
+    check_map(scene->pool, NULL);
+    end_scene(scene);
+}
+
 enum { ROUNDS = 60, WORKERS = 2, VICTIMS = 2, REPLIES = 3 };
 
 /* How often each item of a caller's was run, and what its tasks replied. */
@@ -227,8 +252,8 @@ static void check_account(struct account *account)
     }
 }
 
-/* Anywhere: nothing of them is left, what they asked for was run once at most, and nobody else has noticed: each item of
- * the others' was run once, and returned. */
+/* Anywhere: nothing of them is left, what they asked for was run once at most, and nobody else has noticed: each item
+ * of the others' was run once, and returned. */
 static void killed_anywhere(void)
 {
     struct account *account = CHECK_POINTER(brood_alloc(sizeof *account));
@@ -428,6 +453,7 @@ int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
         { .name = "killed_at_long_tasks", .run = killed_at_long_tasks },
+        { .name = "killed_at_many_tasks", .run = killed_at_many_tasks, .deadline_s = 60 },
         { .name = "killed_anywhere", .run = killed_anywhere, .deadline_s = 60 },
         { .name = "creator_killed", .run = creator_killed },
         { .name = "cancelled_in_orphan", .run = cancelled_in_orphan },

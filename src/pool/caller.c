@@ -52,11 +52,9 @@ bool caller_is_gone(const struct caller *caller)
 
 /* ---- places ---- */
 
-struct shelf *caller_add_shelf(struct caller *caller)
+struct shelf *caller_add_shelf(struct caller *caller, struct shelf *last)
 {
-    struct shelf **at = &caller->shelves;
-    while (*at)
-        at = &(*at)->next;
+    struct shelf **at = last ? &last->next : &caller->shelves;
     struct shelf *shelf = heap_take_into((void **)at, sizeof *shelf);
     if (shelf)
         heap_label(shelf, "places of a pool's caller");
@@ -103,22 +101,19 @@ void caller_turn_away(struct brood_pool *pool, struct caller *caller)
         for (int i = 0; has_ring(caller, level, i); i++)
             atomic_store(&caller->queues[level].rings[i]->ended, true);
     rack_withdraw_caller(pool, caller);
+    atomic_store(&caller->away, true);
 }
 
-bool caller_is_served(const struct caller *caller, const struct worker *worker, bool looks)
+bool caller_is_served(const struct caller *caller, const struct worker *worker)
 {
-    const struct work *work = atomic_load(looks ? &worker->look : &worker->work);
-    if (!work)
-        return false;
-    for (const struct shelf *shelf = caller->shelves; shelf; shelf = shelf->next)
-        for (int i = 0; i < SHELF_PLACES; i++)
-            if (shelf->places[i].block == work)
-                return true;
-    for (unsigned level = 0; level < WORK_LEVELS; level++)
-        for (int i = 0; has_ring(caller, level, i); i++)
-            if (&caller->queues[level].rings[i]->work == work)
-                return true;
-    return false;
+    return atomic_load(&worker->work) && atomic_load(&worker->caller) == caller;
+}
+
+/* What is offered no more is looked at by those only who named it before. */
+bool caller_is_touched(const struct caller *caller, const struct worker *worker)
+{
+    const struct work *look = atomic_load(&worker->look);
+    return look && (atomic_load(&worker->work) != look || atomic_load(&worker->caller) == caller);
 }
 
 static void clear_place(struct held *held)
@@ -136,14 +131,17 @@ static void clear_place(struct held *held)
 
 static void clear_shelves(struct caller *caller)
 {
-    for (struct shelf *shelf = caller->shelves; shelf; shelf = shelf->next)
+    struct shelf *last = NULL;
+    for (struct shelf *shelf = caller->shelves; shelf; shelf = shelf->next) {
         for (int i = 0; i < SHELF_PLACES; i++)
             clear_place(&shelf->places[i]);
-    while (caller->shelves) { /* the last first: the chain stays whole */
-        struct shelf **at = &caller->shelves;
-        while ((*at)->next)
-            at = &(*at)->next;
-        heap_give(*at, (void **)at);
+        shelf->previous = last;
+        last = shelf;
+    }
+    while (last) { /* the last first: the chain stays whole */
+        struct shelf *previous = last->previous;
+        heap_give(last, (void **)(previous ? &previous->next : &caller->shelves));
+        last = previous;
     }
 }
 
@@ -163,5 +161,6 @@ void caller_clear(struct brood_pool *pool, struct caller *caller)
     atomic_store(&caller->results, 0);
     atomic_store(&caller->watched, 0);
     atomic_store(&caller->users, 0);
+    atomic_store(&caller->away, false);
     atomic_store(&caller->slot, 0);
 }

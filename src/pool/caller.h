@@ -33,8 +33,9 @@ struct held {
 
 enum { HELD_RAW, HELD_CALL, HELD_JOB };
 
+/* previous: by whoever clears them. */
 struct shelf {
-    struct shelf *next;
+    struct shelf *next, *previous;
     struct held places[SHELF_PLACES];
 };
 
@@ -45,8 +46,8 @@ struct queue {
 };
 
 /* slot: whose it is; 0: nobody's. Set by the process under the pool's guard, when the rest is ready; cleared by the
- * keeper, last. pid: with it. users, results, watched: by the process; CALLER_CLOSED by the creator. The rest by the
- * process, under its own guard. */
+ * keeper, last. pid: with it. users, results, watched: by the process; CALLER_CLOSED by the creator. away: it is gone,
+ * and has been turned away; by the keeper. The rest by the process, under its own guard. */
 struct caller {
     struct caller *_Atomic next; /* of a chain that only grows, under the pool's guard */
     _Atomic slot_id slot;
@@ -54,6 +55,7 @@ struct caller {
     _Atomic unsigned users;   /* threads in a call that submits or waits; CALLER_CLOSED: no more tasks */
     _Atomic unsigned results; /* that it has not destroyed */
     _Atomic uint32_t watched; /* things under way that the keeper must look at: limits, cancelled tasks */
+    _Atomic bool away;
     struct shelf *shelves;
     struct queue queues[WORK_LEVELS];
 };
@@ -64,8 +66,8 @@ struct caller *caller_enlist(struct brood_pool *pool, const char *call);
 /* Whether its process has ended. */
 bool caller_is_gone(const struct caller *caller);
 
-/* More places, at the end of its shelves. NULL: no memory. */
-struct shelf *caller_add_shelf(struct caller *caller);
+/* More places, behind the last of its shelves; NULL: it has none yet. NULL: no memory. */
+struct shelf *caller_add_shelf(struct caller *caller, struct shelf *last);
 
 /* A block that stands there; held NULL: nowhere. Zeroed, or its bytes are anything. NULL: no memory. And gives it
  * back. */
@@ -78,8 +80,10 @@ void held_is(struct held *held, uint32_t what);
 /* The process is gone: nothing that it asked for is begun from here on. By the keeper. */
 void caller_turn_away(struct brood_pool *pool, struct caller *caller);
 
-/* Whether the worker names something of its as what it is in; `looks`: as what it may touch. */
-bool caller_is_served(const struct caller *caller, const struct worker *worker, bool looks);
+/* Whether the worker names something of its as what it is in; or may touch something of its, which is not known of one
+ * that is just coming to a work. */
+bool caller_is_served(const struct caller *caller, const struct worker *worker);
+bool caller_is_touched(const struct caller *caller, const struct worker *worker);
 
 /* Gives back all that it has, and last the record, when no worker names anything of it. With no other user of it. */
 void caller_clear(struct brood_pool *pool, struct caller *caller);

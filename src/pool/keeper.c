@@ -369,13 +369,14 @@ static bool settle_caller(struct keeper *keeper, struct caller *caller)
     struct brood_pool *pool = keeper->pool;
     bool served = false;
     heap_settle();
-    caller_turn_away(pool, caller);
+    if (!atomic_load(&caller->away))
+        caller_turn_away(pool, caller);
     for (uint32_t i = 0; i < keeper->count; i++) {
         const struct worker *worker = pool_worker(pool, i);
         uint64_t word = atomic_load(&worker->turn.word);
-        if (keeper->processes[i] && turn_is_open(word) && caller_is_served(caller, worker, false))
+        if (keeper->processes[i] && turn_is_open(word) && caller_is_served(caller, worker))
             condemn(keeper, i, word, BROOD_CANCELLED);
-        served |= caller_is_served(caller, worker, true);
+        served |= caller_is_touched(caller, worker);
     }
     if (served)
         return false;

@@ -48,6 +48,7 @@ static struct owner *find_unused(const struct brood_pool *pool)
     free(owner->places);
     owner->retired = NULL;
     owner->places = NULL;
+    owner->last_shelf = NULL;
     owner->place_count = owner->place_room = 0;
     owner->abandoned = NULL;
     owner->missed = 0;
@@ -91,9 +92,10 @@ static int add_places(struct owner *owner)
     if (!places)
         return -ENOMEM;
     owner->places = places;
-    struct shelf *shelf = caller_add_shelf(owner->caller);
+    struct shelf *shelf = caller_add_shelf(owner->caller, owner->last_shelf);
     if (!shelf)
         return -ENOMEM;
+    owner->last_shelf = shelf;
     owner->place_room = room;
     for (int i = SHELF_PLACES; i-- > 0;)
         places[owner->place_count++] = &shelf->places[i];
@@ -144,19 +146,18 @@ int pool_enter_creator(const struct brood_pool *pool, const char *call)
     return failed;
 }
 
-int pool_stay(struct brood_pool *pool, const char *call, struct owner **owner)
+struct owner *pool_stay(struct brood_pool *pool, const char *call)
 {
-    int failed = pool_enter(pool, call);
-    *owner = failed < 0 ? NULL : pool_owner(pool);
-    if (failed < 0)
-        return failed;
-    bool first = !*owner;
-    if (first && !(*owner = join(pool, call)))
-        return -errno;
+    if (pool_enter(pool, call) < 0)
+        return NULL;
+    struct owner *owner = pool_owner(pool);
+    bool first = !owner;
+    if (first && !(owner = join(pool, call)))
+        return NULL;
     if (first)
         pool_poke(pool); /* the keeper is to watch this process from now on */
-    atomic_fetch_add(&(*owner)->caller->users, 1);
-    return 0;
+    atomic_fetch_add(&owner->caller->users, 1);
+    return owner;
 }
 
 /* Its user is counted. */
@@ -185,8 +186,8 @@ static int begin_use(struct owner *owner, const char *call, bool submits)
 
 int pool_use(struct brood_pool *pool, const char *call, bool submits, struct owner **owner)
 {
-    int failed = pool_stay(pool, call, owner);
-    return *owner ? begin_use(*owner, call, submits) : failed;
+    *owner = pool_stay(pool, call);
+    return *owner ? begin_use(*owner, call, submits) : -errno;
 }
 
 int owner_use(struct owner *owner, const char *call, bool submits)

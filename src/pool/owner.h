@@ -36,12 +36,14 @@ struct owner {
     int64_t missed_since;
     struct retired *retired; /* jobs that have ended, but whose memory a worker may still look at */
     struct known_function known[FUNCTIONS_KNOWN];
-    struct held **places; /* free ones, of the caller's shelves */
+    struct held **places; /* free ones, of the caller's shelves, of which this is the last */
+    struct shelf *last_shelf;
     size_t place_count, place_room;
     struct call *abandoned; /* calls whose callers could not wait for their ends, with the cells they are in */
     brood_result *results;  /* not yet destroyed; the latest first */
-    brood_result *oldest;
-    _Atomic unsigned callbacks; /* results that have one to be run */
+    brood_result *untold;   /* of those, which have a callback to be run; the oldest first */
+    brood_result *untold_last;
+    _Atomic unsigned callbacks; /* so many are untold */
     bool watched;               /* for those: the watchers' seat is to be told of all results */
     struct teller *tellers;
     int trace_file; /* holds the lock on it; -1: there is none */
@@ -81,10 +83,12 @@ void owner_unreserve(struct owner *owner, struct held *held);
 int pool_enter(const struct brood_pool *pool, const char *call);
 int pool_enter_creator(const struct brood_pool *pool, const char *call);
 
-/* The same as pool_enter, for calls that wait: the pool is not destroyed meanwhile; and callbacks are called; and for
- * calls that submit (EPIPE where the pool is closed, ENOTRECOVERABLE where it is broken), which see to the keeper.
- * *owner: this process' side; NULL: it failed. owner_leave ends each. */
-int pool_stay(struct brood_pool *pool, const char *call, struct owner **owner);
+/* The same as pool_enter, for calls that wait: the pool is not destroyed meanwhile. This process' side of it; NULL with
+ * errno and a sentence. owner_leave ends it. */
+struct owner *pool_stay(struct brood_pool *pool, const char *call);
+
+/* That, in *owner, and callbacks are called; and for calls that submit (EPIPE where the pool is closed, ENOTRECOVERABLE
+ * where it is broken), which see to the keeper. 0, or -errno with a sentence. */
 int pool_use(struct brood_pool *pool, const char *call, bool submits, struct owner **owner);
 
 /* pool_use of who has its side already, and so may call. */

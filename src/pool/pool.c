@@ -485,10 +485,10 @@ int brood_pool_terminate(brood_pool *pool)
     int failed = pool_enter_creator(pool, call);
     if (failed < 0)
         return failed;
-    struct owner *owner;
     close_pool(pool, false);
-    if ((failed = pool_stay(pool, call, &owner)) < 0)
-        return failed;
+    struct owner *owner = pool_stay(pool, call);
+    if (!owner)
+        return -errno;
     end_processes(pool, CLOSING_AT_ONCE);
     results_tell(owner, false, false);
     owner_leave(owner);

@@ -34,8 +34,9 @@ struct worker {
     uint32_t index;
     _Atomic slot_id
         slot; /* its process': the keeper's to release, but if that dies its successor's. Set before it starts */
-    _Atomic(struct work *) look; /* the one it may touch: its memory stays while this names it */
-    _Atomic(struct work *) work; /* the one it is in: set only when it was still offered after `look` was set */
+    _Atomic(struct work *) look;   /* the one it may touch: its memory stays while this names it */
+    _Atomic(struct work *) work;   /* the one it is in: set only when it was still offered after `look` was set */
+    struct caller *_Atomic caller; /* whose that is; set before it */
     _Atomic uint64_t chunk;  /* the chunk, or the call's number, that it claims or has; named before it is claimed */
     _Atomic uint64_t item;   /* map: the item it runs, + 1; 0: it has begun none of this chunk. Call: 1: begun */
     _Atomic bool served;     /* it has run a chunk or a call to its end */

@@ -36,9 +36,31 @@ void result_begin(brood_result *result, struct owner *owner, const brood_task_op
     result->thread = self->id;
     result->done = options ? options->done : NULL;
     result->context = options ? options->context : NULL;
-    result->told = !result->done;
+    result->told = true;
     result->ticks = options && options->progress;
     result->heard = atomic_load(&owner->pool->verdicts);
+}
+
+/* It has a callback to be run from now on, after all others' or before them. Under the pool's guard, as the next. */
+static void be_untold(struct owner *owner, brood_result *result, bool first)
+{
+    brood_result *earlier = first ? NULL : owner->untold_last, *later = first ? owner->untold : NULL;
+    result->earlier = earlier;
+    result->later = later;
+    *(earlier ? &earlier->later : &owner->untold) = result;
+    *(later ? &later->earlier : &owner->untold_last) = result;
+    owner->callbacks++;
+    result->told = false;
+}
+
+static void be_told(struct owner *owner, brood_result *result)
+{
+    if (result->told)
+        return;
+    *(result->earlier ? &result->earlier->later : &owner->untold) = result->later;
+    *(result->later ? &result->later->earlier : &owner->untold_last) = result->earlier;
+    owner->callbacks--;
+    result->told = true;
 }
 
 /* Under the pool's guard. Release: pairs with the end of this call's use of the pool; who destroys that, looks at the
@@ -57,10 +79,9 @@ void result_link(brood_result *result)
     result->next = owner->results;
     if (owner->results)
         owner->results->previous = result;
-    else
-        owner->oldest = result;
     owner->results = result;
-    owner->callbacks += !result->told;
+    if (result->done)
+        be_untold(owner, result, false);
     bool watched = owner->watched && !result->told;
     if (watched)
         result->kind->ask(result, WATCH_SEAT);
@@ -72,8 +93,9 @@ void result_link(brood_result *result)
 static void unlink_result(struct owner *owner, brood_result *result)
 {
     *(result->previous ? &result->previous->next : &owner->results) = result->next;
-    *(result->next ? &result->next->previous : &owner->oldest) = result->previous;
-    owner->callbacks -= !result->told;
+    if (result->next)
+        result->next->previous = result->previous;
+    be_told(owner, result);
     count_results(owner, -1);
 }
 
@@ -140,7 +162,7 @@ void results_end(struct brood_pool *pool, int failed)
         result->pool = NULL;
         result->previous = result->next = NULL;
     }
-    owner->results = owner->oldest = NULL;
+    owner->results = owner->untold = owner->untold_last = NULL;
 }
 
 static int await(brood_result *result, int64_t deadline)
@@ -196,12 +218,11 @@ static brood_result *next_to_tell(struct owner *owner, struct teller *teller, bo
     brood_result *result = NULL;
     pthread_mutex_lock(&owner->guard);
     if (owner->callbacks && !is_telling(owner, thread, NULL))
-        for (result = owner->oldest; result; result = --looks > 0 ? result->previous : NULL)
-            if (!result->told && (everyone || result->thread == thread) && has_come(owner, result))
+        for (result = owner->untold; result; result = --looks > 0 ? result->later : NULL)
+            if ((everyone || result->thread == thread) && has_come(owner, result))
                 break;
     if (result) {
-        result->told = true;
-        owner->callbacks--;
+        be_told(owner, result);
         teller->result = result;
         teller->next = owner->tellers;
         owner->tellers = teller;
@@ -238,8 +259,8 @@ bool results_have_news(struct owner *owner, uint32_t thread)
 {
     bool news = false;
     pthread_mutex_lock(&owner->guard);
-    for (brood_result *result = owner->results; result && owner->callbacks && !news; result = result->next)
-        news = !result->told && (!thread || result->thread == thread) && has_come(owner, result);
+    for (brood_result *result = owner->untold; result && !news; result = result->later)
+        news = (!thread || result->thread == thread) && has_come(owner, result);
     pthread_mutex_unlock(&owner->guard);
     return news;
 }
@@ -279,8 +300,8 @@ static bool silence(struct owner *owner, brood_result *result, bool *silenced)
     pthread_mutex_lock(&owner->guard);
     bool told_now = is_telling(owner, thread_self()->id, result);
     *silenced = !told_now && !result->told;
-    owner->callbacks -= *silenced;
-    result->told |= *silenced;
+    if (*silenced)
+        be_told(owner, result);
     pthread_mutex_unlock(&owner->guard);
     return !told_now;
 }
@@ -288,8 +309,7 @@ static bool silence(struct owner *owner, brood_result *result, bool *silenced)
 static void unsilence(struct owner *owner, brood_result *result)
 {
     pthread_mutex_lock(&owner->guard);
-    result->told = false;
-    owner->callbacks++;
+    be_untold(owner, result, true);
     pthread_mutex_unlock(&owner->guard);
 }
 

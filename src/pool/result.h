@@ -36,6 +36,7 @@ struct brood_result {
     struct owner *owner;            /* this process' side of it, while there is one */
     int32_t creator;                /* the process */
     brood_result *previous, *next;  /* of the pool's, under its guard */
+    brood_result *earlier, *later;  /* of those that are untold, likewise */
     uint32_t thread;                /* os/thread.h: id of the one that asked for it */
     bool told;                      /* the callback has been called, or there is none; under the pool's guard */
     void (*done)(void *context, brood_result *result, int failed);

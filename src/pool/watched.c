@@ -37,9 +37,9 @@ static int announce_result(const void *object, const char *call, struct waitable
     void (*ask)(void *, unsigned) = result->kind->ready ? result->kind->ask_ready : result->kind->ask;
     if (!pool || atomic_load(&result->collected) || ready(result))
         return 1;
-    struct owner *owner;
-    if ((failed = pool_stay(pool, call, &owner)) < 0)
-        return failed;
+    struct owner *owner = pool_stay(pool, call);
+    if (!owner)
+        return -errno;
     uint32_t verdicts;
     news->word = sit_down(pool);
     ask(result, WATCH_SEAT);
@@ -53,14 +53,13 @@ static int announce_result(const void *object, const char *call, struct waitable
 static int announce_pool(const void *object, const char *call, struct waitable_news *news)
 {
     struct brood_pool *pool = (struct brood_pool *)(uintptr_t)object;
-    struct owner *owner;
-    int failed = pool_stay(pool, call, &owner);
-    if (failed < 0)
-        return failed;
+    struct owner *owner = pool_stay(pool, call);
+    if (!owner)
+        return -errno;
     uint32_t verdicts;
     news->word = sit_down(pool);
     results_watch(owner);
-    failed = pool_foresee(pool, atomic_load(&pool->verdicts), &verdicts);
+    int failed = pool_foresee(pool, atomic_load(&pool->verdicts), &verdicts);
     follow_keeper(pool, news);
     /* A keeper that cannot be started just now is tried again. An ended or broken pool has nothing more to tell. */
     news->naps = (news->naps || failed < 0) && !atomic_load(&pool->ended) && failed != -ENOTRECOVERABLE;
@@ -78,10 +77,9 @@ __attribute__((constructor)) void pool_can_be_watched(void)
 
 int brood_pool_callbacks(brood_pool *pool)
 {
-    struct owner *owner;
-    int failed = pool_stay(pool, "brood_pool_callbacks", &owner);
-    if (failed < 0)
-        return failed;
+    struct owner *owner = pool_stay(pool, "brood_pool_callbacks");
+    if (!owner)
+        return -errno;
     int count = results_tell(owner, false, false);
     owner_leave(owner);
     return count;

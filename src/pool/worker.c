@@ -370,6 +370,7 @@ static struct work *enter(struct worker *worker, struct place *place)
         return NULL;
     atomic_store(&worker->look, work);
     if (atomic_load(&place->work) == work) {
+        atomic_store_explicit(&worker->caller, work->caller, memory_order_relaxed); /* `work` makes it known */
         atomic_store(&worker->work, work);
         return work;
     }
