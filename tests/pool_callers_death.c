@@ -413,6 +413,60 @@ static void keeper_killed(void)
     end_scene(scene);
 }
 
+static int create_and_stay(void *arg)
+{
+    struct scene *scene = arg;
+    int out = 0;
+    scene->pool = CHECK_POINTER(brood_pool_create(2, NULL));
+    check_map(scene->pool, NULL);
+    atomic_store(&scene->ready, 1);
+    CHECK_RESULT(brood_pool_map(scene->pool, stay, &scene, sizeof scene, &out, sizeof out, 1,
+                                &(brood_task_options){ .retries = 1 }),
+                 0);
+    CHECK_EQ(out, 7);
+    CHECK(wait_word(&scene->go, 2, SOON_MS));
+    CHECK_RESULT(brood_pool_destroy(scene->pool), 0);
+    return 0;
+}
+
+static int call_meanwhile(void *arg)
+{
+    struct scene *scene = arg;
+    int value = 3;
+    CHECK(wait_word(&scene->go, 1, SOON_MS));
+    CHECK_RESULT(brood_pool_apply(scene->pool, square, &value, sizeof value, &value, sizeof value, NULL), -EAGAIN);
+    CHECK_HAS(brood_error(), "keeper");
+    atomic_store(&scene->outcome, 1);
+    CHECK(wait_word(&scene->leave, 1, SOON_MS));
+    CHECK_RESULT(brood_pool_apply(scene->pool, square, &value, sizeof value, &value, sizeof value, NULL), 0);
+    CHECK_EQ(value, 9);
+    return 0;
+}
+
+/* It is in a call, and would start another keeper; it looks as one that was killed there, whose pid is a stranger's. */
+static void creator_stands_still(void)
+{
+    struct scene *scene = CHECK_POINTER(brood_alloc(sizeof *scene));
+    brood_process *creator = start(create_and_stay, scene, 0);
+    CHECK(wait_word(&scene->ready, 1, SOON_MS));
+    CHECK(wait_word(&scene->begun, 1, SOON_MS));
+    brood_process *caller = start(call_meanwhile, scene, 0);
+    CHECK_RESULT(brood_process_signal(creator, SIGSTOP), 0);
+    int keeper = brood_pool_keeper(scene->pool);
+    NEED(keeper > 0);
+    kill(keeper, SIGKILL);
+    CHECK(wait_gone(keeper, SOON_MS));
+    atomic_store(&scene->go, 1);
+    CHECK(wait_word(&scene->outcome, 1, 2 * SOON_MS));
+    CHECK_RESULT(brood_process_signal(creator, SIGCONT), 0);
+    CHECK(wait_word(&scene->begun, 2, SOON_MS));
+    atomic_store(&scene->leave, 1);
+    join(caller);
+    atomic_store(&scene->go, 2);
+    join(creator);
+    brood_free(scene);
+}
+
 static int map_with_retries(void *arg)
 {
     struct scene *scene = arg;
@@ -458,6 +512,7 @@ int main(int argc, char **argv)
         { .name = "creator_killed", .run = creator_killed },
         { .name = "cancelled_in_orphan", .run = cancelled_in_orphan },
         { .name = "keeper_killed", .run = keeper_killed },
+        { .name = "creator_stands_still", .run = creator_stands_still, .deadline_s = 60 },
         { .name = "keepers_killed", .run = keepers_killed, .deadline_s = 60 },
         { .name = NULL },
     };

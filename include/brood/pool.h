@@ -22,7 +22,8 @@
  * is ended as by brood_result_cancel, and the keeper gives back what it had in the region, but for what it may have
  * been handed just then. If the creator is gone the pool is: others' calls fail with EOWNERDEAD, also those that wait.
  * If the keeper is killed only the creator can start another: others wait for its next call, half a second long; then
- * it is EAGAIN. A caller that makes another program of itself (exec) counts as one until that has ended.
+ * it is EAGAIN. So it is after five seconds where the creator is in a call already, but stands still. A caller that
+ * makes another program of itself (exec) counts as one until that has ended.
  *
  * A task may create a pool of its own; and it may call brood_pool_map and brood_pool_apply of the very pool that runs
  * it, to any depth: its worker then runs their items itself, one after another, so nothing has to wait for a worker.

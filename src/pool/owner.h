@@ -31,9 +31,10 @@ struct owner {
     struct caller *caller;  /* this process' record in the pool */
     pthread_mutex_t guard;  /* of all here that is not atomic; the pool's is taken inside */
     brood_process *keeper;
-    int fallen;     /* keepers in a row that ended, or were killed, without a wait's end between */
-    int32_t missed; /* pid of the keeper that others than the creator last found gone, and */
-    int64_t missed_since;
+    int fallen; /* keepers in a row that ended, or were killed, without a wait's end between */
+    /* By others than the creator: the keeper that was last found to be off duty, its pid * 2, + 1 if it was there all
+     * the same; and since when. */
+    int64_t missed, missed_since;
     struct retired *retired; /* jobs that have ended, but whose memory a worker may still look at */
     struct known_function known[FUNCTIONS_KNOWN];
     struct held **places; /* free ones, of the caller's shelves, of which this is the last */

@@ -27,7 +27,8 @@
 
 #define KEEPERS_MOST 300        /* killed in a row, in one map, until its caller is told */
 #define KEEPERS_UNABLE 3        /* ended by themselves */
-#define KEEPER_MISSED 500000000 /* ns that others than the creator wait for another */
+#define KEEPER_MISSED 500000000 /* ns that others than the creator wait for another, */
+#define KEEPER_DUE 5000000000   /* and for one that seems to begin, or that the creator is about to start */
 #define POOL_END_MS 5000        /* for a keeper to end its workers; then it is killed, and they with it */
 
 void pool_offer(struct brood_pool *pool)
@@ -141,7 +142,8 @@ bool pool_is_orphaned(struct brood_pool *pool)
 }
 
 /* Another process than the creator sees no keeper on duty. Waits, with 0, for one that is about to begin or to be
- * missed, or for the creator's next call, but for that not for ever. */
+ * missed, or for the creator's next call, but not for ever: a stranger may have got the pid of either, and the creator
+ * may have been killed in a call. */
 static int miss_keeper(struct brood_pool *pool, struct owner *owner)
 {
     if (pool_is_orphaned(pool))
@@ -150,17 +152,17 @@ static int miss_keeper(struct brood_pool *pool, struct owner *owner)
         return -ECANCELED;
     int32_t keeper = atomic_load(&pool->keeper);
     const struct caller *creator = atomic_load(&pool->callers);
-    if ((keeper && !thread_is_gone((uint32_t)keeper)) || (atomic_load(&creator->users) & ~CALLER_CLOSED))
-        return 0;
-    int64_t now = clock_now();
+    bool is_there = keeper && !thread_is_gone((uint32_t)keeper);
+    bool is_due = is_there || (atomic_load(&creator->users) & ~CALLER_CLOSED);
+    int64_t now = clock_now(), missed = INT64_C(2) * keeper + is_there;
     pthread_mutex_lock(&owner->guard);
-    if (owner->missed != keeper || !owner->missed_since) {
-        owner->missed = keeper;
+    if (owner->missed != missed || !owner->missed_since) {
+        owner->missed = missed;
         owner->missed_since = now;
     }
     int64_t since = owner->missed_since;
     pthread_mutex_unlock(&owner->guard);
-    if (now - since < KEEPER_MISSED)
+    if (now - since < (is_due ? KEEPER_DUE : KEEPER_MISSED))
         return 0;
     return error_set(EAGAIN, "pool '%s' has lost its keeper, and only process %d can start another, by its next call",
                      pool->name, pool->creator);
