@@ -79,6 +79,8 @@ static bool add_wait(struct sight *sight, const struct window *window, const str
         return true;
     wait.object = object;
     wait.since = atomic_load(&place->since);
+    if (wait.since <= 0)
+        wait.since = sight->at; /* nonsense */
     wait.waited_ms = sight->at > wait.since ? (sight->at - wait.since) / 1000000 : 0;
     window_clean(wait.process, sizeof wait.process, place->process, LOG_NAME);
     uint32_t word = atomic_load(&noun.word.word), holder = word & FUTEX_TID_MASK;
