@@ -10,7 +10,7 @@ struct request {
     int pid; /* 0: all families */
     bool json;
     int64_t pause_ms;   /* between looks */
-    long times;         /* 0: until it is interrupted */
+    int times;          /* 0: until it is interrupted */
     const char *output; /* a file; NULL: standard output */
 };
 

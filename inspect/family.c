@@ -105,13 +105,16 @@ void families_find(struct families *families, int pid)
     if (pid && !find_mapping(pid, &wanted))
         return;
     DIR *folder = opendir("/proc");
+    if (!folder)
+        families->failed = errno;
     for (struct dirent *entry; folder && (entry = readdir(folder));) {
         char *end;
         long number = strtol(entry->d_name, &end, 10);
         if (*end || number <= 0 || !find_mapping((int)number, &mapping))
             continue;
-        if (!pid || (mapping.inode == wanted.inode && mapping.start == wanted.start))
-            families->failed |= !add_process(families, (int)number, &mapping);
+        bool is_wanted = !pid || (mapping.inode == wanted.inode && mapping.start == wanted.start);
+        if (is_wanted && !add_process(families, (int)number, &mapping))
+            families->failed = ENOMEM;
     }
     if (folder)
         closedir(folder);
@@ -180,7 +183,7 @@ void family_missing(int pid, char *why, size_t size)
     } else if (errno == ENOENT) {
         snprintf(why, size, "there is no process %d", pid);
     } else if (errno == EACCES || errno == EPERM) {
-        snprintf(why, size, "process %d is another user's: root may look at it", pid);
+        snprintf(why, size, "process %d is another user's, or lets nobody look at it: root may", pid);
     } else {
         snprintf(why, size, "process %d cannot be looked at: %s", pid, strerror(errno));
     }

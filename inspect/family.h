@@ -18,7 +18,7 @@ struct family {
 struct families {
     struct family *all;
     size_t count;
-    bool failed; /* no memory: some are missing */
+    int failed; /* an errno: some are missing */
 };
 
 /* All of them; with a pid that one's only. */

@@ -50,43 +50,71 @@ static int misuse(const char *what, const char *argument)
     return STATUS_FAILED;
 }
 
-/* A number that is greater than 0 and, times `scale`, no more than `most`. */
-static bool read_number(const char *text, double scale, double most, double *number)
+/* What a command may be told. */
+enum { JSON = 1, SECONDS = 2, TIMES = 4, OUTPUT = 8 };
+
+static unsigned option_of(const char *argument)
+{
+    static const struct {
+        const char *name;
+        unsigned option;
+    } options[] = { { "--json", JSON }, { "--seconds", SECONDS }, { "--times", TIMES }, { "-o", OUTPUT } };
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+        if (strcmp(argument, options[i].name) == 0)
+            return options[i].option;
+    return 0;
+}
+
+/* A number from `least` to `most`. */
+static bool read_number(const char *text, double least, double most, double *number)
 {
     char *end;
     errno = 0;
-    *number = text ? strtod(text, &end) * scale : 0;
-    return text && *text && !*end && !errno && *number >= 1 && *number <= most;
+    *number = text ? strtod(text, &end) : 0;
+    return text && *text && !*end && !errno && *number >= least && *number <= most;
 }
 
-/* The arguments after the command. 0, or STATUS_FAILED with a sentence. */
-static int read_arguments(char **arguments, struct request *request)
+static bool read_whole(const char *text, int *whole)
+{
+    double number;
+    *whole = read_number(text, 1, INT_MAX, &number) ? (int)number : 0;
+    return *whole && number == *whole;
+}
+
+/* The arguments after the command, which takes these options. 0, or STATUS_FAILED with a sentence. */
+static int read_arguments(char **arguments, unsigned options, struct request *request)
 {
     for (char **at = arguments; *at; at++) {
-        double number;
-        if (strcmp(*at, "--json") == 0) {
+        double seconds;
+        unsigned option = option_of(*at) & options;
+        if (**at == '-' && !option)
+            return misuse("no such option", *at);
+        if (option == JSON) {
             request->json = true;
-        } else if (strcmp(*at, "--seconds") == 0 || strcmp(*at, "--times") == 0) {
-            bool seconds = strcmp(*at, "--seconds") == 0;
-            const char *option = *at;
-            if (!read_number(at[1], seconds ? 1000 : 1, seconds ? 86400000 : 1e9, &number))
-                return misuse("a number greater than 0 must follow", option);
+        } else if (option == SECONDS) {
+            if (!read_number(at[1], 0.001, 86400, &seconds))
+                return misuse("a number from 0.001 to 86400 must follow", *at);
+            request->pause_ms = (int64_t)(seconds * 1000);
             at++;
-            if (seconds)
-                request->pause_ms = (int64_t)number;
-            else
-                request->times = (long)number;
-        } else if (strcmp(*at, "-o") == 0) {
+        } else if (option == TIMES) {
+            if (!read_whole(at[1], &request->times))
+                return misuse("a whole number greater than 0 must follow", *at);
+            at++;
+        } else if (option == OUTPUT) {
             if (!at[1] || !at[1][0])
                 return misuse("the name of a file must follow", *at);
             request->output = *++at;
-        } else if (**at != '-' && !request->pid && read_number(*at, 1, INT_MAX, &number) && number == (int)number) {
-            request->pid = (int)number;
-        } else {
-            return misuse(**at == '-' ? "no such option" : "no process id, or one too many", *at);
+        } else if (request->pid || !read_whole(*at, &request->pid)) {
+            return misuse("no process id, or one too many", *at);
         }
     }
     return 0;
+}
+
+/* That status, if all that was printed has been written. */
+static int end(int status)
+{
+    return fflush(stdout) == 0 && !ferror(stdout) ? status : command_fail("standard output cannot be written to");
 }
 
 int main(int argc, char **argv)
@@ -94,24 +122,26 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         int (*run)(const struct request *request);
-    } commands[] = {
-        { "ps", command_ps }, { "doctor", command_doctor }, { "top", command_top }, { "trace", command_trace }
-    };
+        unsigned options;
+    } commands[] = { { "ps", command_ps, JSON },
+                     { "doctor", command_doctor, JSON | SECONDS },
+                     { "top", command_top, JSON | SECONDS | TIMES },
+                     { "trace", command_trace, SECONDS | OUTPUT } };
     struct request request = { .pause_ms = 1000 };
     for (int i = 1; i < argc; i++)
-        if (strcmp(argv[i], "--help") == 0)
-            return fputs(help, stdout) < 0;
+        if (strcmp(argv[i], "--help") == 0) {
+            fputs(help, stdout);
+            return end(STATUS_FINE);
+        }
     if (argc < 2)
         return misuse("a command must be given", NULL);
-    if (strcmp(argv[1], "--version") == 0)
-        return printf("brood %s\n", region_version) < 0;
-    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
-        if (strcmp(argv[1], commands[i].name) != 0)
-            continue;
-        if (read_arguments(argv + 2, &request) != 0)
-            return STATUS_FAILED;
-        int status = commands[i].run(&request);
-        return fflush(stdout) == 0 && !ferror(stdout) ? status : command_fail("standard output cannot be written to");
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("brood %s\n", region_version);
+        return end(STATUS_FINE);
     }
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        if (strcmp(argv[1], commands[i].name) == 0)
+            return read_arguments(argv + 2, commands[i].options, &request) == 0 ? end(commands[i].run(&request))
+                                                                                : STATUS_FAILED;
     return misuse("no such command", argv[1]);
 }

@@ -129,11 +129,13 @@ int command_ps(const struct request *request)
     if (request->json) {
         json_close(&json, ']');
         putchar('\n');
-    } else if (families.count == 0) {
+    } else if (families.count == 0 && !families.failed) {
         puts("There is no family here that you may look at. Other users' are root's to see.");
     }
-    if (families.failed)
-        status = command_fail("no memory: some are missing");
+    if (families.failed) {
+        snprintf(why, sizeof why, "not all families could be found: %s", strerror(families.failed));
+        status = command_fail(why);
+    }
     families_free(&families);
     return status;
 }

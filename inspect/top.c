@@ -95,12 +95,10 @@ static bool is_wanted(struct display *display, const struct family *family)
 {
     if (!display->pid)
         return true;
-    if (!display->inode)
-        for (size_t i = 0; i < family->count; i++)
-            if (family->pids[i] == display->pid) {
-                display->inode = family->inode;
-                display->start = family->start;
-            }
+    if (!display->inode) {
+        display->inode = family->inode;
+        display->start = family->start;
+    }
     return family->inode == display->inode && family->start == display->start;
 }
 
@@ -108,7 +106,8 @@ static bool is_wanted(struct display *display, const struct family *family)
 static int look(struct display *display, FILE *out)
 {
     struct families families;
-    families_find(&families, 0);
+    families_find(&families, display->inode ? 0 : display->pid); /* until it is found: by any thread's id, too */
+    display->failed |= families.failed != 0;
     struct known *known = calloc(families.count + 1, sizeof *known);
     size_t count = 0;
     for (size_t i = 0; known && i < families.count; i++)
@@ -140,7 +139,7 @@ int command_top(const struct request *request)
     struct display display = { .pid = request->pid, .json = request->json };
     char why[WINDOW_WHY] = "";
     bool on_screen = false, goes_on = true, has_ended = false;
-    for (long times = 1; goes_on; times++) {
+    for (int times = 1; goes_on; times++) {
         char *text = NULL;
         size_t size = 0;
         FILE *out = open_memstream(&text, &size);

@@ -190,13 +190,13 @@ static int write_to(struct trace *trace, const struct request *request)
         return command_fail(why);
     }
     int status = follow(trace, request, out);
-    bool good = fflush(out) == 0 && !ferror(out);
-    int failed = errno;
-    if (request->output && fclose(out) != 0)
-        good = false;
-    if (good || !request->output)
+    if (!request->output)
         return status; /* main looks at standard output */
-    snprintf(why, sizeof why, "%.150s could not be written: %s", request->output, strerror(failed));
+    bool was_good = fflush(out) == 0 && !ferror(out);
+    int failed = errno;
+    if (fclose(out) == 0 && was_good)
+        return status;
+    snprintf(why, sizeof why, "%.150s could not be written: %s", request->output, strerror(was_good ? errno : failed));
     return command_fail(why);
 }
 

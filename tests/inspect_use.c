@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -235,6 +236,18 @@ static void misuse(void)
     CHECK_EQ(tool("doctor", 0), 2);
     CHECK_EQ(tool("doctor --seconds 0 1", 0), 2);
     CHECK_EQ(tool("top --times", 0), 2);
+    CHECK_EQ(tool("top --times 1.5", 0), 2);
+    CHECK_HAS(output, "a whole number greater than 0 must follow: --times");
+    CHECK_EQ(tool("top --seconds 100000", 0), 2);
+    CHECK_HAS(output, "a number from 0.001 to 86400 must follow: --seconds");
+    CHECK_EQ(tool("ps --seconds 1", 0), 2); /* others' options are none of its own */
+    CHECK_HAS(output, "no such option: --seconds");
+    CHECK_EQ(tool("doctor --times 1 1", 0), 2);
+    CHECK_EQ(tool("top -o file", 0), 2);
+    CHECK_EQ(tool("trace --json 1", 0), 2);
+    CHECK_EQ(tool("--version >/dev/full", 0), 2);
+    CHECK_EQ(tool("--help >/dev/full", 0), 2);
+    CHECK_EQ(tool("ps >/dev/full", 0), 2);
 }
 
 /* ---- doctor ---- */
@@ -431,6 +444,28 @@ static void top(void)
     CHECK_HAS(output, "\"messages\": 3");
     end(owner);
     CHECK_RESULT(brood_queue_destroy(queue), 0);
+}
+
+static void *wait_here(void *arg)
+{
+    atomic_store((_Atomic int *)harness_page(), gettid());
+    wait_word(arg, 1, 30000);
+    return NULL;
+}
+
+/* A family is also known by the id of a thread, as ps prints those of waits. */
+static void by_thread(void)
+{
+    pthread_t thread;
+    _Atomic int end = 0, *id = harness_page();
+    NEED(pthread_create(&thread, NULL, wait_here, &end) == 0);
+    NEED(wait_word(id, 1, 10000));
+    CHECK_EQ(tool("ps %d", atomic_load(id)), 0);
+    CHECK_HAS(output, "1 process,");
+    CHECK_EQ(tool("top --times 2 --seconds 0.05 %d", atomic_load(id)), 0);
+    CHECK_HAS(output, "FAMILY of 'main'");
+    atomic_store(&end, 1);
+    pthread_join(thread, NULL);
 }
 
 static void let_end(void)
@@ -728,6 +763,7 @@ int main(int argc, char **argv)
                                               { .name = "doctor_crashing_pool", .run = doctor_crashing_pool },
                                               { .name = "doctor_pools_anew", .run = doctor_pools_anew },
                                               { .name = "top", .run = top },
+                                              { .name = "by_thread", .run = by_thread },
                                               { .name = "top_ended", .run = top_ended, .no_init = true },
                                               { .name = "top_screen", .run = top_screen, .deadline_s = 60 },
                                               { .name = "top_unknown_terminal", .run = top_unknown_terminal },
