@@ -11,6 +11,13 @@
 #define SIGHT_NAME 32
 #define SIGHT_WHAT 80
 
+/* What is seen at most, of a family that may have made it all up; what is beyond is `overlooked`. */
+#define SIGHT_LOCKS ((size_t)16384)
+#define SIGHT_TRIES ((size_t)1 << 20) /* places that look like a lock's */
+#define SIGHT_QUEUES ((size_t)16384)
+#define SIGHT_POOLS ((size_t)1024)
+#define SIGHT_CHUNKS ((size_t)16 << 20) /* of all maps, that are looked at one by one */
+
 /* A process: of the family's table, and as the kernel knows it. */
 struct seen_process {
     int pid, starter;
@@ -108,6 +115,7 @@ struct sight {
     struct seen_pool *pools;
     size_t pool_count;
     struct seen_heap heap;
+    size_t tries, chunks; /* that were looked at so far */
 };
 
 /* How closely to look: only at who there is, and waits; at brood's objects and the heap too; besides at all that is

@@ -14,14 +14,16 @@
 /* ---- a map ---- */
 
 /* The items of the chunks that are done. Before `frontier` all are; it is a hint, and never ahead. */
-static uint64_t items_done(const struct window *window, const struct job *job)
+static uint64_t items_done(struct sight *sight, const struct window *window, const struct job *job)
 {
     uint64_t words[WORDS_STEP], done = 0;
     size_t from = atomic_load(&job->frontier), end = job->chunks;
     if (from > end)
         return 0;
-    if (end - from > WORDS_MOST)
-        end = from + WORDS_MOST;
+    size_t most = SIGHT_CHUNKS - sight->chunks < WORDS_MOST ? SIGHT_CHUNKS - sight->chunks : WORDS_MOST;
+    if (end - from > most)
+        end = from + most;
+    sight->chunks += end - from;
     for (size_t chunk = from; chunk < end;) {
         size_t step = end - chunk < WORDS_STEP ? end - chunk : WORDS_STEP;
         if (!window_read(window, (const void *)&job->words[chunk], words, step * sizeof *words))
@@ -46,7 +48,7 @@ static void see_failures(struct seen_work *work, const struct window *window, co
     work->more = at != NULL;
 }
 
-static bool see_map(struct seen_work *work, const struct window *window, const void *address)
+static bool see_map(struct sight *sight, struct seen_work *work, const struct window *window, const void *address)
 {
     struct job job;
     if (!window_read(window, address, &job, sizeof job) || job.chunk == 0 || job.chunks > job.count)
@@ -56,7 +58,7 @@ static bool see_map(struct seen_work *work, const struct window *window, const v
         return false;
     work->is_map = true;
     work->items = job.count;
-    work->done = items_done(window, &job);
+    work->done = items_done(sight, window, &job);
     see_failures(work, window, &job);
     return !atomic_load(&job.finished);
 }
@@ -72,7 +74,8 @@ static bool see_calls(struct seen_work *work, const struct window *window, const
     return true;
 }
 
-static void see_work(struct seen_pool *pool, const struct window *window, const struct work *address)
+static void see_work(struct sight *sight, struct seen_pool *pool, const struct window *window,
+                     const struct work *address)
 {
     struct work work;
     if (pool->works == SEEN_WORKS || !address || !window_read(window, address, &work, sizeof work) ||
@@ -80,16 +83,16 @@ static void see_work(struct seen_pool *pool, const struct window *window, const 
         return;
     struct seen_work *seen = &pool->work[pool->works];
     *seen = (struct seen_work){ .object = address };
-    if (work.kind == WORK_MAP ? see_map(seen, window, address) : see_calls(seen, window, address))
+    if (work.kind == WORK_MAP ? see_map(sight, seen, window, address) : see_calls(seen, window, address))
         pool->works++;
 }
 
-static void see_rack(struct seen_pool *pool, const struct window *window, const struct rack *first)
+static void see_rack(struct sight *sight, struct seen_pool *pool, const struct window *window, const struct rack *first)
 {
     struct rack rack = *first;
     for (int i = 0; i < RACKS_MOST; i++) {
         for (int k = 0; k < RACK_PLACES; k++)
-            see_work(pool, window, atomic_load(&rack.places[k].work));
+            see_work(sight, pool, window, atomic_load(&rack.places[k].work));
         const struct rack *next = atomic_load(&rack.next);
         if (!next || !window_read(window, next, &rack, sizeof rack))
             return;
@@ -232,6 +235,10 @@ bool see_pool(struct sight *sight, const struct window *window, const char *bloc
     struct brood_pool copy;
     if ((uintptr_t)block % 64 || !window_read(window, block, &copy, sizeof copy) || !is_pool(window, &copy, block))
         return true;
+    if (sight->pool_count == SIGHT_POOLS) {
+        sight->heap.overlooked = true;
+        return true;
+    }
     struct seen_pool *all = sight_grow(sight->pools, sight->pool_count, sizeof *all);
     if (!all)
         return false;
@@ -251,6 +258,6 @@ bool see_pool(struct sight *sight, const struct window *window, const char *bloc
     if (pool->broken)
         window_text(window, there->why, pool->why, sizeof pool->why);
     see_workers(pool, window);
-    see_rack(pool, window, &copy.rack);
+    see_rack(sight, pool, window, &copy.rack);
     return true;
 }

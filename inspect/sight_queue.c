@@ -56,6 +56,10 @@ bool see_queue(struct sight *sight, const struct window *window, const char *blo
         atomic_load(&noun.word.mark) != queue_kind.mark || !window_read(window, block, &copy, sizeof copy) ||
         !is_queue(window, &copy))
         return true;
+    if (sight->queue_count == SIGHT_QUEUES) {
+        sight->heap.overlooked = true;
+        return true;
+    }
     const struct mark *put = mark_of(&copy.puts), *got = mark_of(&copy.gets);
     seen.put = atomic_load(&put->count);
     seen.got = atomic_load(&got->count);

@@ -153,7 +153,14 @@ bool see_locks(struct sight *sight, const struct window *window, const char *add
         uint32_t mark = atomic_load_explicit(&noun->word.mark, memory_order_relaxed);
         bool is_lock =
             mark == lock_kind.mark || mark == rwlock_kind.mark || mark == value_kind.mark || mark == array_kind.mark;
-        if (is_lock && atomic_load(&noun->word.word) && !add_lock(sight, window, address + at))
+        if (!is_lock || !atomic_load(&noun->word.word))
+            continue;
+        if (sight->lock_count == SIGHT_LOCKS || sight->tries == SIGHT_TRIES) {
+            sight->heap.overlooked = true;
+            return true;
+        }
+        sight->tries++;
+        if (!add_lock(sight, window, address + at))
             return false;
     }
     return true;

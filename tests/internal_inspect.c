@@ -6,6 +6,7 @@
 #include "pool/pool.h"
 #include "process/table.h"
 #include "spans.h"
+#include "sync/noun.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -118,6 +119,35 @@ static void stranger(void)
     table_release(slot);
 }
 
+/* ---- a flood ---- */
+
+/* Memory that is nothing but locks in use, half of them of threads that there are none: there is an end to it. */
+static void flood(void)
+{
+    struct families families;
+    struct window window;
+    struct sight sight;
+    char why[WINDOW_WHY];
+    const size_t size = (size_t)16 << 20;
+    char *block = CHECK_POINTER(brood_alloc(size));
+    NEED(block != NULL);
+    for (size_t at = 0; at + sizeof(struct noun) <= size; at += 16) {
+        struct robust_word *word = (struct robust_word *)(void *)(block + at);
+        atomic_store(&word->mark, lock_kind.mark);
+        atomic_store(&word->word, at % 32 ? (uint32_t)getpid() : FUTEX_TID_MASK);
+    }
+    families_find(&families, getpid());
+    NEED(families.count == 1 && window_open(&window, &families.all[0], why));
+    NEED(sight_take(&sight, &window, &families.all[0], SIGHT_SCAN));
+    CHECK(sight.lock_count > 0 && sight.lock_count <= SIGHT_LOCKS);
+    CHECK(sight.heap.overlooked);
+    sight_free(&sight);
+    window_close(&window);
+    families_free(&families);
+    memset(block, 0, size);
+    brood_free(block);
+}
+
 /* ---- a pool ---- */
 
 struct watched {
@@ -224,6 +254,7 @@ int main(int argc, char **argv)
                                               { .name = "pools", .run = pools, .no_init = true },
                                               { .name = "circles", .run = circles, .no_init = true },
                                               { .name = "stranger", .run = stranger },
+                                              { .name = "flood", .run = flood },
                                               { .name = "replaced_workers", .run = replaced_workers },
                                               { .name = "false_library", .run = false_library },
                                               { .name = NULL } };
