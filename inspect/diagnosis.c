@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CIRCLE_MOST 64 /* threads of a circle that are followed */
-#define LONG_MS 1000   /* a wait that is worth a word */
+#define CIRCLE_TOLD ((size_t)8) /* threads of a circle that are named */
+#define LONG_MS 1000            /* a wait that is worth a word */
 
 /* ---- writing ---- */
 
@@ -56,14 +56,21 @@ static bool lasts(const struct sight *before, const struct seen_wait *wait)
     return then && then->object == wait->object && then->since == wait->since && then->holder_tid == wait->holder_tid;
 }
 
-/* The waits from this one on, each for what the next one holds, back to it: how many; 0: there is no circle, or it is
- * told from another of its threads, the one with the lowest id. */
-static int follow(const struct sight *before, const struct sight *after, const struct seen_wait *first,
-                  const struct seen_wait **circle)
+/* The waits from this one on, each for what the next one holds, back to it: how many, and the first of them; 0: there
+ * is no circle, or it is told from another of its threads, the one with the lowest id. */
+static size_t follow(const struct sight *before, const struct sight *after, const struct seen_wait *first,
+                     const struct seen_wait *circle[static CIRCLE_TOLD])
 {
-    int count = 0;
-    for (const struct seen_wait *wait = first; wait && lasts(before, wait) && count < CIRCLE_MOST;) {
-        circle[count++] = wait;
+    size_t count = 0;
+    const struct seen_wait *passed = NULL;
+    for (const struct seen_wait *wait = first; wait && lasts(before, wait);) {
+        if (wait == passed)
+            return 0; /* it only leads to a circle */
+        if ((count & (count - 1)) == 0)
+            passed = wait;
+        if (count < CIRCLE_TOLD)
+            circle[count] = wait;
+        count++;
         if (!wait->holder_tid || wait->holder_tid < first->tid)
             return 0;
         if (wait->holder_tid == first->tid)
@@ -73,24 +80,31 @@ static int follow(const struct sight *before, const struct sight *after, const s
     return 0;
 }
 
+static void tell_circle(struct finding *finding, const struct seen_wait *const *circle, size_t count)
+{
+    char time[WORDS_SIZE];
+    size_t told = count < CIRCLE_TOLD ? count : CIRCLE_TOLD;
+    say(finding, "Deadlock of %zu: ", count);
+    for (size_t i = 0; i < told; i++)
+        say(finding, "'%s' (process %d, thread %d)%swaits for %s, held by ", circle[i]->process, circle[i]->pid,
+            circle[i]->tid, i ? ", which " : " ", circle[i]->what);
+    if (count > told)
+        say(finding, "one of %zu others that wait for each other, the last of them for what is held by ", count - told);
+    say(finding, "'%s', for %s so far.", circle[0]->process, words_time(time, circle[told - 1]->waited_ms));
+    advise(finding,
+           "None of them can go on. Take these locks in one order everywhere. To free the others now, kill one: "
+           "kill -9 %d; who gets its lock then is told BROOD_INHERITED.",
+           circle[0]->pid);
+}
+
 static void find_circles(struct diagnosis *diagnosis, const struct sight *before, const struct sight *after)
 {
-    const struct seen_wait *circle[CIRCLE_MOST];
-    char time[WORDS_SIZE];
+    const struct seen_wait *circle[CIRCLE_TOLD];
     for (size_t i = 0; i < after->wait_count; i++) {
-        int count = follow(before, after, &after->waits[i], circle);
+        size_t count = follow(before, after, &after->waits[i], circle);
         struct finding *finding = count ? find(diagnosis, "deadlock") : NULL;
-        if (!finding)
-            continue;
-        say(finding, "Deadlock of %d: ", count);
-        for (int k = 0; k < count; k++)
-            say(finding, "'%s' (process %d, thread %d)%swaits for %s, held by ", circle[k]->process, circle[k]->pid,
-                circle[k]->tid, k ? ", which " : " ", circle[k]->what);
-        say(finding, "'%s', for %s so far.", circle[0]->process, words_time(time, circle[count - 1]->waited_ms));
-        advise(finding,
-               "None of them can go on. Take these locks in one order everywhere. To free the others now, kill one: "
-               "kill -9 %d; who gets its lock then is told BROOD_INHERITED.",
-               circle[0]->pid);
+        if (finding)
+            tell_circle(finding, circle, count);
     }
 }
 
@@ -209,7 +223,10 @@ static void find_full_queues(struct diagnosis *diagnosis, const struct sight *be
         if (queue->max_bytes)
             say(finding, " of %" PRIu64, queue->max_bytes);
         say(finding, " bytes; nothing was taken out for %s; ", words_time(time, (after->at - before->at) / 1000000));
-        say(finding, "%u thread%s to put more.", queue->waiters, queue->waiters == 1 ? " waits" : "s wait");
+        if (queue->waiters)
+            say(finding, "%u thread%s to put more.", queue->waiters, queue->waiters == 1 ? " waits" : "s wait");
+        else
+            say(finding, "nobody waits to put more just now.");
         if (queue->lent)
             advise(finding, "%u of its messages are borrowed, so there are getters: look what they are at. ",
                    queue->lent);

@@ -6,7 +6,7 @@
 
 struct finding {
     const char *kind; /* "deadlock", "dead_holder", ... */
-    char what[800];   /* one sentence or two */
+    char what[1600];  /* one sentence or two */
     char advice[320];
 };
 

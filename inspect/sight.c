@@ -48,13 +48,18 @@ static void count_waiters(struct sight *sight)
     }
 }
 
-/* What lies there may name any thread of the machine, and advice be taken of it: only the family's are believed. */
-static void drop_strangers(struct sight *sight)
+/* What lies there may name any thread of the machine, and advice be taken of it: only the family's are believed, and of
+ * a thread one wait. */
+static void drop_false_waits(struct sight *sight)
 {
     size_t kept = 0;
-    for (size_t i = 0; i < sight->wait_count; i++)
-        if (sight_process(sight, sight->waits[i].pid))
+    for (size_t i = 0; i < sight->wait_count; i++) {
+        bool known = false;
+        for (size_t k = 0; k < kept && !known; k++)
+            known = sight->waits[k].tid == sight->waits[i].tid;
+        if (!known && sight_process(sight, sight->waits[i].pid))
             sight->waits[kept++] = sight->waits[i];
+    }
     sight->wait_count = kept;
 }
 
@@ -70,7 +75,7 @@ bool sight_take(struct sight *sight, const struct window *window, const struct f
 {
     *sight = (struct sight){ .at = clock_now() };
     bool good = see_processes(sight, window, family) && see_waits(sight, window);
-    drop_strangers(sight);
+    drop_false_waits(sight);
     if (!good || (depth != SIGHT_PROCESSES && !see_blocks(sight, window, depth)) || !add_waited(sight)) {
         sight_free(sight);
         return false;

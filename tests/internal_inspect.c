@@ -93,6 +93,37 @@ static void circles(void)
     CHECK_STR(kind_of(&before, &after, 0), "");
 }
 
+#define MANY 200
+
+/* One of more threads than can be named; others wait for it to end. */
+static void large_circle(void)
+{
+    static struct seen_wait waits[MANY + 1];
+    struct diagnosis diagnosis;
+    struct sight look = { .waits = waits, .wait_count = MANY + 1, .heap.limit = 1000 };
+    for (int i = 0; i < MANY; i++)
+        waits[i] = (struct seen_wait){ .pid = 1000 + i,
+                                       .tid = 1000 + i,
+                                       .object = &waits[i],
+                                       .holder = 1000 + (i + 1) % MANY,
+                                       .holder_tid = 1000 + (i + 1) % MANY,
+                                       .since = 1,
+                                       .waited_ms = 5000 };
+    for (int i = 0; i < MANY; i++) {
+        memset(waits[i].process, 'p', sizeof waits[i].process - 1);
+        memset(waits[i].what, 'w', sizeof waits[i].what - 1);
+    }
+    waits[MANY] = (struct seen_wait){ .pid = 7, .tid = 7, .object = waits, .holder = 1050, .holder_tid = 1050 };
+    diagnose(&diagnosis, &look, &look, &(unsigned){ 0 });
+    NEED(diagnosis.count == 1);
+    CHECK_HAS(diagnosis.all[0].what, "Deadlock of 200: ");
+    CHECK_HAS(diagnosis.all[0].what, "(process 1007, thread 1007)");
+    CHECK_HAS(diagnosis.all[0].what, "one of 192 others");
+    CHECK_HAS(diagnosis.all[0].what, "for 5.0 s so far.");
+    CHECK_HAS(diagnosis.all[0].advice, "kill -9 1000;");
+    free(diagnosis.all);
+}
+
 /* ---- processes ---- */
 
 /* A slot's process is gone, and its id has become a stranger's. */
@@ -253,6 +284,7 @@ int main(int argc, char **argv)
                                               { .name = "stopped", .run = stopped, .no_init = true },
                                               { .name = "pools", .run = pools, .no_init = true },
                                               { .name = "circles", .run = circles, .no_init = true },
+                                              { .name = "large_circle", .run = large_circle, .no_init = true },
                                               { .name = "stranger", .run = stranger },
                                               { .name = "flood", .run = flood },
                                               { .name = "replaced_workers", .run = replaced_workers },
