@@ -80,7 +80,19 @@ static size_t follow(const struct sight *before, const struct sight *after, cons
     return 0;
 }
 
-static void tell_circle(struct finding *finding, const struct seen_wait *const *circle, size_t count)
+/* One that others outlive: a family's first process takes the others with it. 0: there is none. */
+static int victim_of(const struct sight *sight, const struct seen_wait *const *circle, size_t told)
+{
+    for (size_t i = 0; i < told; i++) {
+        const struct seen_process *process = sight_process(sight, circle[i]->pid);
+        if (!process || process->starter)
+            return circle[i]->pid;
+    }
+    return 0;
+}
+
+static void tell_circle(struct finding *finding, const struct sight *sight, const struct seen_wait *const *circle,
+                        size_t count)
 {
     char time[WORDS_SIZE];
     size_t told = count < CIRCLE_TOLD ? count : CIRCLE_TOLD;
@@ -91,10 +103,13 @@ static void tell_circle(struct finding *finding, const struct seen_wait *const *
     if (count > told)
         say(finding, "one of %zu others that wait for each other, the last of them for what is held by ", count - told);
     say(finding, "'%s', for %s so far.", circle[0]->process, words_time(time, circle[told - 1]->waited_ms));
-    advise(finding,
-           "None of them can go on. Take these locks in one order everywhere. To free the others now, kill one: "
-           "kill -9 %d; who gets its lock then is told BROOD_INHERITED.",
-           circle[0]->pid);
+    int victim = victim_of(sight, circle, told);
+    advise(finding, "None of them can go on. Take these locks in one order everywhere. ");
+    if (victim)
+        advise(finding, "To free the others now, kill one: kill -9 %d; who gets its lock then is told BROOD_INHERITED.",
+               victim);
+    else
+        advise(finding, "Only the end of the family's first process (%d) ends it.", circle[0]->pid);
 }
 
 static void find_circles(struct diagnosis *diagnosis, const struct sight *before, const struct sight *after)
@@ -104,7 +119,7 @@ static void find_circles(struct diagnosis *diagnosis, const struct sight *before
         size_t count = follow(before, after, &after->waits[i], circle);
         struct finding *finding = count ? find(diagnosis, "deadlock") : NULL;
         if (finding)
-            tell_circle(finding, circle, count);
+            tell_circle(finding, after, circle, count);
     }
 }
 

@@ -86,6 +86,13 @@ static void circles(void)
     after.waits = now;
     CHECK_STR(kind_of(&before, &after, 0), "deadlock");
     CHECK_STR(kind_of(&NOTHING, &after, 0), "");
+    struct seen_process family[2] = { { .pid = 7, .state = 'S' }, { .pid = 8, .state = 'S', .starter = 7 } };
+    struct diagnosis diagnosis;
+    after.processes = family;
+    after.process_count = 2;
+    diagnose(&diagnosis, &before, &after, NULL);
+    CHECK(diagnosis.count == 1 && strstr(diagnosis.all[0].advice, "kill -9 8;")); /* not its first process */
+    free(diagnosis.all);
     now[1].since = 3;
     CHECK_STR(kind_of(&before, &after, 0), "");
     now[1].since = 2;
