@@ -116,6 +116,9 @@ int count_descriptors(void);
 int count_children(void);
 char process_state(pid_t pid);
 
+/* Whether all of so many bytes are that one; by words, since not every libc's memcmp is quick. */
+bool is_all(const void *bytes, int byte, size_t size);
+
 /* The next of a sequence of random numbers; any seed but 0. */
 uint32_t random_next(uint32_t *state);
 

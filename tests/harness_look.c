@@ -208,6 +208,19 @@ int count_children(void)
     return each_child(NULL);
 }
 
+bool is_all(const void *bytes, int byte, size_t size)
+{
+    const unsigned char *at = bytes;
+    uint64_t wanted, word;
+    memset(&wanted, byte, sizeof wanted);
+    for (; size >= sizeof word; at += sizeof word, size -= sizeof word) {
+        memcpy(&word, at, sizeof word);
+        if (word != wanted)
+            return false;
+    }
+    return memcmp(at, &wanted, size) == 0;
+}
+
 uint32_t random_next(uint32_t *state)
 {
     uint32_t x = *state;

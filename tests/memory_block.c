@@ -21,12 +21,6 @@ static brood_heap_stats stats_now(void)
     return stats;
 }
 
-static bool is_filled(const void *block, int byte, size_t size)
-{
-    const unsigned char *bytes = block;
-    return size == 0 || (bytes[0] == byte && memcmp(bytes, bytes + 1, size - 1) == 0);
-}
-
 /* Sizes around which size classes, pages and chunks may have their borders: each power of two, its quarters and its
  * eighths, one less and one more. */
 static size_t border_sizes(size_t *sizes, size_t room)
@@ -61,7 +55,7 @@ static void sizes(void)
             CHECK_EQ((uintptr_t)block[i] % 16, 0);
             CHECK_EQ(brood_contains(block[i]), 1);
             CHECK_EQ(brood_contains(block[i] + (size[i] > 0 ? size[i] - 1 : 0)), 1);
-            if (!CHECK(is_filled(block[i], 0, size[i])))
+            if (!CHECK(is_all(block[i], 0, size[i])))
                 CHECK_EQ((long long)size[i], -1);
             memset(block[i], (int)(i % 255) + 1, size[i]);
             sum += size[i];
@@ -71,7 +65,7 @@ static void sizes(void)
         CHECK_EQ((long long)during.blocks, (long long)(before.blocks + count));
         CHECK(during.used >= before.used + sum);
         for (size_t i = 0; i < count; i++) {
-            if (!CHECK(is_filled(block[i], (int)(i % 255) + 1, size[i])))
+            if (!CHECK(is_all(block[i], (int)(i % 255) + 1, size[i])))
                 CHECK_EQ((long long)size[i], -1);
             brood_free(block[i]);
         }
@@ -100,7 +94,7 @@ static void empty_blocks(void)
 static void arrays(void)
 {
     char *array = CHECK_POINTER(brood_alloc_array(1000, 24));
-    CHECK(is_filled(array, 0, 24000));
+    CHECK(is_all(array, 0, 24000));
     memset(array, 1, 24000);
     brood_free(array);
     brood_free(CHECK_POINTER(brood_alloc_array(0, 8)));
@@ -181,7 +175,7 @@ static void wrong_frees(void)
             check_refused(block + offset);
         for (size_t offset = 16; offset < size[i]; offset = offset * 2)
             check_refused(block + offset);
-        CHECK(is_filled(block, 0xa5, size[i]));
+        CHECK(is_all(block, 0xa5, size[i]));
         CHECK_ERRNO(brood_free(block), 0);
         check_refused(block);
         check_refused(block + 16);
@@ -308,7 +302,7 @@ static void *churn(void *arg)
     for (int step = 0; step < churn->steps; step++) {
         size_t i = random_next(&state) % BLOCKS;
         if (blocks[i] != NULL) {
-            if (!CHECK(is_filled(blocks[i], (int)(i + churn->seed) % 256, sizes_of[i])))
+            if (!CHECK(is_all(blocks[i], (int)(i + churn->seed) % 256, sizes_of[i])))
                 return NULL;
             brood_free(blocks[i]);
             blocks[i] = NULL;
@@ -318,7 +312,7 @@ static void *churn(void *arg)
         size_t most = churn->most >> random_next(&state) % 16;
         size_t size = random_next(&state) % (most + 1);
         blocks[i] = CHECK_POINTER(brood_alloc(size));
-        if (blocks[i] == NULL || !CHECK(is_filled(blocks[i], 0, size)))
+        if (blocks[i] == NULL || !CHECK(is_all(blocks[i], 0, size)))
             return NULL;
         memset(blocks[i], (int)(i + churn->seed) % 256, size);
         sizes_of[i] = size;

@@ -16,12 +16,6 @@ static brood_heap_stats stats_now(void)
     return stats;
 }
 
-static bool is_filled(const void *block, int byte, size_t size)
-{
-    const unsigned char *bytes = block;
-    return size == 0 || (bytes[0] == byte && memcmp(bytes, bytes + 1, size - 1) == 0);
-}
-
 static const size_t some_sizes[] = { 0,        1,        15,        16,        17,         100,        128,
                                      129,      1000,     4096,      5000,      31 * KIB,   32 * KIB,   33 * KIB,
                                      64 * KIB, 65 * KIB, 100 * KIB, 128 * KIB, 1000 * KIB, 2 * MIB + 1 };
@@ -40,11 +34,11 @@ static void aligned(void)
                 CHECK_EQ((long long)((uintptr_t)blocks[j] % alignment), 0);
                 CHECK_EQ((long long)((uintptr_t)blocks[j] % 16), 0);
                 CHECK(brood_block_size(blocks[j]) >= some_sizes[i]);
-                CHECK(is_filled(blocks[j], 0, some_sizes[i]));
+                CHECK(is_all(blocks[j], 0, some_sizes[i]));
                 memset(blocks[j], j + 1, some_sizes[i]);
             }
             for (int j = 0; j < 5; j++) {
-                CHECK(is_filled(blocks[j], j + 1, some_sizes[i]));
+                CHECK(is_all(blocks[j], j + 1, some_sizes[i]));
                 CHECK_ERRNO(brood_free(blocks[j]), 0);
             }
         }
@@ -97,7 +91,7 @@ static void block_sizes(void)
         size_t size = brood_block_size(block);
         CHECK(size >= some_sizes[i] && size <= some_sizes[i] + some_sizes[i] / 4 + 64 * KIB);
         CHECK(some_sizes[i] > 32 * KIB || size <= some_sizes[i] + some_sizes[i] / 4 + 16);
-        CHECK(is_filled(block, 0, size)); /* whole, so that brood_realloc can grow into it */
+        CHECK(is_all(block, 0, size)); /* whole, so that brood_realloc can grow into it */
         brood_heap_stats before = stats_now();
         memset(block, 1, size); /* all of it is ours */
         brood_free(block);
@@ -130,16 +124,16 @@ static void from_each_to_each(void)
                 return;
             CHECK_EQ((long long)((uintptr_t)block % 16), 0);
             CHECK(brood_block_size(block) >= to);
-            CHECK(is_filled(block, 0x5a, least));
-            CHECK(to == least || is_filled(block + least, 0, to - least));
+            CHECK(is_all(block, 0x5a, least));
+            CHECK(to == least || is_all(block + least, 0, to - least));
             memset(block, 0xa5, to);
             size_t back = to + (to < from ? 0 : 3);
             block = CHECK_POINTER(brood_realloc(block, to / 3));
             block = CHECK_POINTER(brood_realloc(block, back));
             if (block == NULL)
                 return;
-            CHECK(is_filled(block, 0xa5, to / 3));
-            CHECK(is_filled(block + to / 3, 0, back - to / 3));
+            CHECK(is_all(block, 0xa5, to / 3));
+            CHECK(is_all(block + to / 3, 0, back - to / 3));
             CHECK_EQ((long long)stats_now().blocks, (long long)before.blocks + 1);
             CHECK_ERRNO(brood_free(block), 0);
         }
@@ -164,14 +158,14 @@ static void in_place(void)
     unsigned char *behind = CHECK_POINTER(brood_alloc(100 * KIB));
     CHECK(behind == large + 3 * MIB);
     CHECK(brood_realloc(large, 40 * KIB) == large);
-    CHECK(is_filled(large, 7, 40 * KIB));
+    CHECK(is_all(large, 7, 40 * KIB));
     unsigned char *between = CHECK_POINTER(brood_alloc(MIB)); /* what was cut off can be had */
     CHECK(between > large && between < behind);
-    CHECK(is_filled(between, 0, MIB));
+    CHECK(is_all(between, 0, MIB));
     CHECK_RESULT(brood_heap_check(), 0);
     unsigned char *moved = CHECK_POINTER(brood_realloc(large, 3 * MIB)); /* now something does */
     CHECK(moved != large);
-    CHECK(is_filled(moved, 7, 40 * KIB) && is_filled(moved + 40 * KIB, 0, 3 * MIB - 40 * KIB));
+    CHECK(is_all(moved, 7, 40 * KIB) && is_all(moved + 40 * KIB, 0, 3 * MIB - 40 * KIB));
     brood_free(moved);
     brood_free(between);
     brood_free(behind);
@@ -183,7 +177,7 @@ static void null_and_nothing(void)
 {
     brood_heap_stats before = stats_now();
     unsigned char *block = CHECK_POINTER(brood_realloc(NULL, 50));
-    CHECK(is_filled(block, 0, 50));
+    CHECK(is_all(block, 0, 50));
     block = CHECK_POINTER(brood_realloc(block, 0)); /* a block still, not a free */
     CHECK_EQ((long long)stats_now().blocks, (long long)before.blocks + 1);
     CHECK_ERRNO(brood_free(block), 0);
@@ -208,7 +202,7 @@ static void wrong_blocks(void)
         for (size_t j = 0; j < SOME; j++)
             CHECK_NULL(brood_realloc(wrong[i], some_sizes[j]), EINVAL);
     CHECK_EQ((long long)stats_now().used, (long long)before.used);
-    CHECK(is_filled(small, 1, 100) && is_filled(large, 2, 200 * KIB));
+    CHECK(is_all(small, 1, 100) && is_all(large, 2, 200 * KIB));
     CHECK_RESULT(brood_heap_check(), 0);
     brood_free(small);
     brood_free(large);
@@ -233,7 +227,7 @@ static void no_room(void)
     CHECK_NULL(brood_realloc(small, 200), ENOMEM);
     CHECK_NULL(brood_realloc(small, 100 * KIB), ENOMEM);
     CHECK_NULL(brood_realloc(large, 2 * MIB), ENOMEM);
-    CHECK(is_filled(small, 1, 100) && is_filled(large, 2, MIB));
+    CHECK(is_all(small, 1, 100) && is_all(large, 2, MIB));
     CHECK(brood_realloc(small, 0) != NULL); /* wherever it is now */
     CHECK(brood_realloc(large, 100) != NULL);
     CHECK_RESULT(brood_heap_check(), 0);
@@ -251,7 +245,7 @@ static void grows(void)
         block = CHECK_POINTER(brood_realloc(block, size + more));
         if (block == NULL)
             return;
-        CHECK(is_filled(block + size, 0, more));
+        CHECK(is_all(block + size, 0, more));
         memset(block + size, (int)(step % 255) + 1, more);
         size += more;
         if (step % 50 == 49) {
@@ -279,11 +273,11 @@ static void shrunk_when_full(void)
     for (int i = 0; i < 4; i++) {
         CHECK(brood_realloc(blocks[i], sizes[i]) == blocks[i]);
         CHECK_EQ((long long)brood_block_size(blocks[i]), 64 * KIB);
-        CHECK(is_filled(blocks[i], i + 1, sizes[i]));
-        CHECK(is_filled(blocks[i] + sizes[i], 0, 64 * KIB - sizes[i]));
+        CHECK(is_all(blocks[i], i + 1, sizes[i]));
+        CHECK(is_all(blocks[i] + sizes[i], 0, 64 * KIB - sizes[i]));
         CHECK_RESULT(brood_heap_check(), 0);
         unsigned char *freed = CHECK_POINTER(brood_alloc(2 * MIB - 64 * KIB));
-        CHECK(is_filled(freed, 0, 2 * MIB - 64 * KIB));
+        CHECK(is_all(freed, 0, 2 * MIB - 64 * KIB));
         CHECK_NULL(brood_alloc(16), ENOMEM);
     }
 }

@@ -24,12 +24,6 @@ static brood_heap_stats stats_now(void)
     return stats;
 }
 
-static bool is_filled(const void *block, int byte, size_t size)
-{
-    const unsigned char *bytes = block;
-    return size == 0 || (bytes[0] == byte && memcmp(bytes, bytes + 1, size - 1) == 0);
-}
-
 /* Bytes of the region that the system backs, its tables included. */
 static size_t resident(void)
 {
@@ -57,7 +51,7 @@ static void large_goes_back(void)
     CHECK(stats_now().peak >= 40 * MIB);
     CHECK_RESULT(brood_heap_check(), 0);
     block = CHECK_POINTER(brood_alloc(40 * MIB));
-    CHECK(is_filled(block, 0, 40 * MIB));
+    CHECK(is_all(block, 0, 40 * MIB));
     brood_free(block);
     CHECK_RESULT(brood_heap_check(), 0);
 }
@@ -85,9 +79,9 @@ static void cut_goes_back(void)
     size_t before = resident();
     CHECK(brood_realloc(block, 2 * MIB) == block);
     CHECK(resident() <= before - 20 * MIB);
-    CHECK(is_filled(block, 1, 2 * MIB));
+    CHECK(is_all(block, 1, 2 * MIB));
     CHECK(brood_realloc(block, 30 * MIB) == block);
-    CHECK(is_filled(block, 1, 2 * MIB) && is_filled(block + 2 * MIB, 0, 28 * MIB));
+    CHECK(is_all(block, 1, 2 * MIB) && is_all(block + 2 * MIB, 0, 28 * MIB));
     brood_free(block);
     CHECK_RESULT(brood_heap_check(), 0);
 }
@@ -107,13 +101,13 @@ static void trim(void)
         CHECK_EQ((long long)stats.backed, (long long)stats.held);
         CHECK_EQ((long long)stats.held, (long long)MIB);
         CHECK_RESULT(brood_heap_check(), 0);
-        CHECK(is_filled(kept, 3, MIB));
+        CHECK(is_all(kept, 3, MIB));
         brood_free(kept);
         CHECK_RESULT(brood_heap_trim(), 0);
         CHECK_EQ((long long)stats_now().backed, 0);
         for (size_t size = 16; size <= 4 * MIB; size *= 2) {
             void *block = CHECK_POINTER(brood_alloc(size));
-            CHECK(is_filled(block, 0, size));
+            CHECK(is_all(block, 0, size));
             memset(block, 9, size);
             brood_free(block);
         }
@@ -208,12 +202,12 @@ static void trim_among_others(void)
     size_t sizes[16] = { 0 };
     for (int step = 0; step < harness_times(3000); step++) {
         size_t i = random_next(&state) % 16;
-        if (blocks[i] != NULL && !CHECK(is_filled(blocks[i], (int)i + 1, sizes[i])))
+        if (blocks[i] != NULL && !CHECK(is_all(blocks[i], (int)i + 1, sizes[i])))
             break;
         brood_free(blocks[i]);
         sizes[i] = random_next(&state) % (step % 4 == 0 ? 2 * MIB : 2 * KIB);
         blocks[i] = CHECK_POINTER(brood_alloc(sizes[i]));
-        if (blocks[i] == NULL || !CHECK(is_filled(blocks[i], 0, sizes[i])))
+        if (blocks[i] == NULL || !CHECK(is_all(blocks[i], 0, sizes[i])))
             break;
         memset(blocks[i], (int)i + 1, sizes[i]);
     }
@@ -228,11 +222,11 @@ static void trim_among_others(void)
 static int fill_and_free(void *arg)
 {
     unsigned char **block = arg;
-    CHECK(is_filled(*block, 5, 8 * MIB));
+    CHECK(is_all(*block, 5, 8 * MIB));
     brood_free(*block);
     CHECK_RESULT(brood_heap_trim(), 0);
     *block = CHECK_POINTER(brood_alloc(8 * MIB));
-    CHECK(is_filled(*block, 0, 8 * MIB));
+    CHECK(is_all(*block, 0, 8 * MIB));
     memset(*block, 6, 8 * MIB);
     return 0;
 }
@@ -250,7 +244,7 @@ static void given_back_by_another(void)
         CHECK_RESULT(brood_process_join(process, &end, BROOD_FOREVER), 0);
         CHECK_EQ(end.how, BROOD_RETURNED);
         CHECK_RESULT(brood_process_close(process), 0);
-        CHECK(is_filled(*block, 6, 8 * MIB));
+        CHECK(is_all(*block, 6, 8 * MIB));
         brood_free(*block);
         CHECK_RESULT(brood_heap_check(), 0);
     }
@@ -297,7 +291,7 @@ static int lock_and_free(void *arg)
     brood_free(block);
     CHECK_RESULT(brood_heap_check(), 0);
     block = CHECK_POINTER(brood_alloc(40 * MIB));
-    CHECK(is_filled(block, 0, 40 * MIB));
+    CHECK(is_all(block, 0, 40 * MIB));
     memset(block, 7, 40 * MIB);
     brood_free(block);
     return 0;
@@ -312,7 +306,7 @@ static void locked_by_another(void)
     if (status != 0)
         harness_skip("mlock is refused");
     unsigned char *block = CHECK_POINTER(brood_alloc(40 * MIB));
-    CHECK(is_filled(block, 0, 40 * MIB));
+    CHECK(is_all(block, 0, 40 * MIB));
     brood_free(block);
     CHECK(stats_now().backed <= 24 * MIB); /* some is kept, since it was wanted again */
     CHECK_RESULT(brood_heap_trim(), 0);

@@ -92,9 +92,7 @@ static void freed_by_others(void)
 
 static bool is_whole(const struct mark *mark)
 {
-    const unsigned char *bytes = (const unsigned char *)(mark + 1);
-    size_t size = mark->size - sizeof *mark;
-    return size == 0 || (bytes[0] == (mark->owner & 255) && memcmp(bytes, bytes + 1, size - 1) == 0);
+    return is_all(mark + 1, mark->owner & 255, mark->size - sizeof *mark);
 }
 
 static void write_mark(struct mark *mark, size_t size, uint32_t owner, uint32_t slot)
