@@ -275,6 +275,45 @@ static void joinable(void)
     end(scene);
 }
 
+struct back {
+    struct scene *scene;
+    int count;
+};
+
+static bool are_back(void *context)
+{
+    struct back *back = context;
+    return brood_managed_queue_count(back->scene->queue) == back->count;
+}
+
+static void await_back(struct scene *scene, int count)
+{
+    struct back back = { scene, count };
+    CHECK(wait_until(are_back, &back, TOLD_MS));
+}
+
+/* What comes back from several stands in the order in which it was put, whoever of them dies first. */
+static void back_in_order(void)
+{
+    struct scene *scene = new_scene(true, 0);
+    pid_t pids[2];
+    for (int i = 0; i < 2; i++) {
+        put(scene, i);
+        pids[i] = fork_child(get_and_stay, scene);
+        CHECK(wait_word(&scene->stage, i + 1, TOLD_MS));
+    }
+    CHECK_EQ(kill_child(pids[0]), SIGKILL);
+    await_back(scene, 1);
+    CHECK_EQ(kill_child(pids[1]), SIGKILL);
+    await_back(scene, 2);
+    put(scene, 2);
+    for (int i = 0; i < 3; i++) {
+        get(scene, i, i < 2);
+        CHECK_RESULT(brood_managed_queue_done(scene->queue), 0);
+    }
+    end(scene);
+}
+
 static void shut_down(void)
 {
     struct scene *scene = new_scene(false, 1);
@@ -499,6 +538,7 @@ int main(int argc, char **argv)
         { .name = "killed_getter", .run = killed_getter },
         { .name = "killed_putter", .run = killed_putter },
         { .name = "joinable", .run = joinable },
+        { .name = "back_in_order", .run = back_in_order },
         { .name = "shut_down", .run = shut_down },
         { .name = "server_ends", .run = server_ends },
         { .name = "no_memory", .run = no_memory },

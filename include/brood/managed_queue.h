@@ -15,12 +15,13 @@
  * came.
  *
  * From a plain queue (brood_manager_queue) an item is its getter's. Crash rule: it is lost only with a getter that had
- * it: one that is killed before its get has returned leaves it to the next, as the first one again. From a joinable one
+ * it: one that is killed before its get has returned leaves it to the next, in its old place. From a joinable one
  * (brood_manager_joinable_queue) an item is lent to the thread that got it, until that says that it is done with it.
- * Crash rule: what a thread had and was not done with when it died comes back, before all others, and the next get
- * returns how often that has happened to it. Of both: a put that is killed has happened or not; who dies waiting leaves
- * its place in the line, and what it wanted to put is not put. The server hears of a death from the kernel, as a rule
- * within a millisecond. One that is stopped, not dead, holds nobody up, but has what its turn has brought it.
+ * Crash rule: what a thread had and was not done with when it died comes back, before all that was put after it, and
+ * the next get returns how often that has happened to it. Of both: a put that is killed has happened or not; who dies
+ * waiting leaves its place in the line, and what it wanted to put is not put. The server hears of a death from the
+ * kernel, as a rule within a millisecond. One that is stopped, not dead, holds nobody up, but has what its turn has
+ * brought it.
  *
  * The server keeps a copy of what a thread got last until that thread calls it again: for something else, or for more.
  *

@@ -30,13 +30,22 @@ void belt_append(struct belt *belt, struct message *message)
     belt->count++;
 }
 
-void belt_prepend(struct belt *belt, struct message *message)
+/* after: one that it must come after; NULL: none is known. */
+static void insert(struct belt *belt, struct message *after, struct message *message)
 {
-    message->next = belt->first;
-    belt->first = message;
-    if (!belt->last)
+    struct message **place = after ? &after->next : &belt->first;
+    while (*place && (*place)->place < message->place)
+        place = &(*place)->next;
+    message->next = *place;
+    *place = message;
+    if (!message->next)
         belt->last = message;
     belt->count++;
+}
+
+void belt_insert(struct belt *belt, struct message *message)
+{
+    insert(belt, NULL, message);
 }
 
 struct message *belt_take_first(struct belt *belt)
@@ -69,16 +78,12 @@ struct message *belt_take_last(struct belt *belt)
 
 void belt_return(struct belt *belt, struct belt *from)
 {
-    if (!from->first)
-        return;
-    for (struct message *message = from->first; message; message = message->next)
+    struct message *before = NULL, *message;
+    while ((message = belt_take_first(from))) { /* as a rule each comes behind the last */
         message->deliveries++;
-    from->last->next = belt->first;
-    belt->first = from->first;
-    if (!belt->last)
-        belt->last = from->last;
-    belt->count += from->count;
-    *from = (struct belt){ .first = NULL };
+        insert(belt, before && before->place < message->place ? before : NULL, message);
+        before = message;
+    }
 }
 
 void belt_clear(struct belt *belt)

@@ -1,7 +1,8 @@
 /* manager/hatch.c: queues, in the server: no getter waits while there is a message, no putter while there is room.
  *
  * A message that is got is lent: from a plain queue until its getter asks for something else, from a joinable one until
- * the getter is done with it. So one that went to a getter that died comes back, before all others, and in its order.
+ * the getter is done with it. So one that went to a getter that died comes back: before all that were put after it,
+ * whichever of several getters dies first.
  */
 #include "manager/hatch.h"
 
@@ -32,6 +33,12 @@ static bool is_done(const struct hatch *queue)
     return queue->belt.count == 0 && queue->lent == 0;
 }
 
+static void append(struct hatch *queue, struct message *message)
+{
+    message->place = ++queue->puts;
+    belt_append(&queue->belt, message);
+}
+
 /* ---- giving ---- */
 
 /* There is a message, and the caller is prepared: its result, with the item; or no memory for that, and it stays. */
@@ -59,7 +66,7 @@ static void serve_next(struct object *object)
         if (getter) {
             caller_answer(getter, give(object, getter, client_reply(getter->client)));
         } else {
-            belt_append(&queue->belt, putter->message);
+            append(queue, putter->message);
             putter->message = NULL;
             caller_answer(putter, 0);
         }
@@ -82,7 +89,7 @@ static int put(struct object *object, struct caller *caller, const struct item *
     if (!message)
         return reply_fail(reply, -ENOMEM, "the server has no memory for that, or is not to have");
     if (room) {
-        belt_append(&queue->belt, message);
+        append(queue, message);
         serve_next(object);
         return 0;
     }
@@ -231,7 +238,7 @@ static void lost(struct hold *hold, uint64_t count, enum hold_end end)
     if (end == HOLD_DIED)
         belt_return(&object->queue.belt, &hold->lent);
     else if (end == HOLD_UNTAKEN)
-        belt_prepend(&object->queue.belt, belt_take_last(&hold->lent));
+        belt_insert(&object->queue.belt, belt_take_last(&hold->lent));
     else
         message_drop(belt_take_last(&hold->lent));
     object->queue.lent -= count;

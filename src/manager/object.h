@@ -37,11 +37,11 @@ struct gathering {
 };
 
 /* most: there may be no more messages in it; 0: any number. lent: how many have been got, and are not done with.
- * closed: nothing more can be put. */
+ * puts: how many have ever been in it. closed: nothing more can be put. */
 struct hatch {
     struct belt belt;
     struct line getters, putters, joiners;
-    uint64_t most, lent;
+    uint64_t most, lent, puts;
     bool closed;
 };
 
