@@ -186,16 +186,18 @@ int manager_wait(struct brood_manager *manager, const char *call, const struct r
     struct channel *channel = channel_find(manager, &manager->board, call);
     if (!channel)
         return -errno;
+    bool took = false;
     int result = fill(manager, call, channel, request, args);
     if (result == 0) {
         int answer = call_until(manager, call, channel, deadline);
         result = read_value(channel, answer, value);
-        if (result == answer)
-            channel_took(channel);
-        else
+        took = result == answer;
+        if (!took)
             result = give_back(manager, channel, result);
     }
     manager_end(channel);
+    if (took) /* as the last step: who is killed before has had nothing */
+        channel_took(channel);
     return result;
 }
 
