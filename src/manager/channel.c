@@ -248,7 +248,6 @@ bool channel_is_answered(struct channel *channel)
 void channel_send(struct thread *self, struct switchboard *board, struct channel *channel)
 {
     uint32_t number = atomic_load_explicit(&channel->request.number, memory_order_relaxed) + 1;
-    number += number == 0; /* that is no request's: nothing is cancelled, nothing taken */
     spin_publish(&channel->request.cpu);
     bell_lift(self, &board->bell);
     /* Release: pairs with the server's load. What follows in bell_ring is ordered after it by a fence. */

@@ -162,18 +162,6 @@ int manager_ask_encoded(struct brood_manager *manager, const char *call, const s
     return result;
 }
 
-/* What the last call gave this thread, which could not take it, goes back at once: the server settles that before each
- * request. The sentence stays that of the call, and so does errno. */
-static int give_back(struct brood_manager *manager, struct channel *channel, int failed)
-{
-    const struct request nothing = { .method = MANAGER_STAT };
-    memcpy(parcel_room(&channel->request, sizeof nothing), &nothing, sizeof nothing); /* it needs no block */
-    channel_send(thread_self(), &manager->board, channel);
-    channel_await(thread_self(), &manager->board, channel, CLOCK_NEVER); /* if it is gone there is nothing to be had */
-    errno = -failed;
-    return failed;
-}
-
 int manager_wait(struct brood_manager *manager, const char *call, const struct request *request,
                  const brood_any *const *args, int timeout_ms, brood_any *value)
 {
@@ -192,8 +180,6 @@ int manager_wait(struct brood_manager *manager, const char *call, const struct r
         int answer = call_until(manager, call, channel, deadline);
         result = read_value(channel, answer, value);
         took = result == answer;
-        if (!took)
-            result = give_back(manager, channel, result);
     }
     manager_end(channel);
     if (took) /* as the last step: who is killed before has had nothing */

@@ -150,8 +150,7 @@ static void *run(void *context)
     (void)context;
     while (!atomic_load(&gateway.ending)) {
         arrange_doors();
-        atomic_store(&gateway.dozing, true);
-        atomic_thread_fence(memory_order_seq_cst); /* then look: pairs with gateway_ring */
+        atomic_store(&gateway.dozing, true); /* then look: pairs with gateway_ring */
         int64_t until = has_news() ? 0 : gateway.pause ? gateway.pause : CLOCK_NEVER;
         int count = lookout_wait(&gateway.lookout, seen, SEEN_AT_ONCE, until);
         atomic_store(&gateway.dozing, false);
@@ -230,7 +229,6 @@ int gateway_listen(struct brood_manager *manager, const char *address, const bro
 
 void gateway_ring(void)
 {
-    atomic_thread_fence(memory_order_seq_cst); /* the answer, then the look: pairs with run */
     if (atomic_exchange(&gateway.dozing, false))
         lookout_poke(&gateway.lookout);
 }

@@ -99,9 +99,9 @@ static bool has_asked(const struct client *client)
 static void commit(struct channel *channel, uint32_t number, int result)
 {
     channel->reply.result = result;
-    /* The number, then the look whether it sleeps: both in the one order of all such. Pairs with sleep_on_reply's. */
+    /* An exchange, which is a fence: the number, then the look whether it sleeps. Pairs with sleep_on_reply's. */
     atomic_exchange(&channel->reply.number, number);
-    if (atomic_load(&channel->request.sleeping))
+    if (atomic_load_explicit(&channel->request.sleeping, memory_order_relaxed))
         futex_wake(&channel->reply.number, 1);
     if (atomic_load_explicit(&channel->session, memory_order_relaxed))
         gateway_ring();

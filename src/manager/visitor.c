@@ -37,7 +37,6 @@ struct visitor_line {
     bool lost;    /* the last answer has not arrived: the server is not told that it has */
     bool closing; /* with the answer that is being sent */
     bool over;    /* the other end has said all */
-    bool hung;    /* the same, but not all of it has been read */
     short events; /* of poll(2), that it is watched for */
 };
 
@@ -76,20 +75,6 @@ static void watch(struct visitor_line *line, short events)
         return;
     line->events = events;
     if (lookout_change(line->lookout, line->stream->fd, &line->visitor, events & POLLIN, events & POLLOUT) < 0)
-        end_line(line, "it cannot be watched");
-}
-
-/* More than is read ahead has come: only the end of the line counts now. */
-static void watch_for_end(struct visitor_line *line)
-{
-    struct pollfd end = { .fd = line->stream->fd, .events = POLLRDHUP };
-    if (poll(&end, 1, 0) > 0) {
-        line->hung = true;
-        watch(line, 0);
-        return;
-    }
-    line->events = POLLRDHUP;
-    if (lookout_change_to_end(line->lookout, line->stream->fd, &line->visitor) < 0)
         end_line(line, "it cannot be watched");
 }
 
@@ -360,11 +345,9 @@ static void await_answer(struct visitor_line *line)
             line->visitor.more = true;
             return;
         }
-    if (!line->over && line->in_size >= AHEAD)
-        watch_for_end(line);
-    if (line->over || line->hung)
-        channel_cancel(thread_self(), &line->manager->board, line->channel);
     if (line->over)
+        channel_cancel(thread_self(), &line->manager->board, line->channel);
+    if (line->over || line->in_size >= AHEAD)
         watch(line, 0);
 }
 

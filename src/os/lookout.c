@@ -31,15 +31,11 @@ void lookout_close(struct lookout *lookout)
     close(lookout->fd);
 }
 
-static int control_events(struct lookout *lookout, int how, int fd, void *who, uint32_t events)
-{
-    struct epoll_event event = { .events = events, .data = { .ptr = who } };
-    return epoll_ctl(lookout->fd, how, fd, &event) < 0 ? -errno : 0;
-}
-
 static int control(struct lookout *lookout, int how, int fd, void *who, bool in, bool out)
 {
-    return control_events(lookout, how, fd, who, (in ? EPOLLIN | EPOLLRDHUP : 0) | (out ? EPOLLOUT : 0));
+    struct epoll_event event = { .events = (in ? EPOLLIN | EPOLLRDHUP : 0) | (out ? EPOLLOUT : 0),
+                                 .data = { .ptr = who } };
+    return epoll_ctl(lookout->fd, how, fd, &event) < 0 ? -errno : 0;
 }
 
 /* The kernel reports EPOLLERR and EPOLLHUP unasked: what is not to be seen at all must be taken out. */
@@ -56,12 +52,6 @@ int lookout_change(struct lookout *lookout, int fd, void *who, bool in, bool out
     }
     int failed = control(lookout, EPOLL_CTL_MOD, fd, who, in, out);
     return failed == -ENOENT ? control(lookout, EPOLL_CTL_ADD, fd, who, in, out) : failed;
-}
-
-int lookout_change_to_end(struct lookout *lookout, int fd, void *who)
-{
-    int failed = control_events(lookout, EPOLL_CTL_MOD, fd, who, EPOLLRDHUP);
-    return failed == -ENOENT ? control_events(lookout, EPOLL_CTL_ADD, fd, who, EPOLLRDHUP) : failed;
 }
 
 void lookout_drop(struct lookout *lookout, int fd)

@@ -34,9 +34,6 @@ int lookout_add(struct lookout *lookout, int fd, void *who, bool in, bool out);
 int lookout_change(struct lookout *lookout, int fd, void *who, bool in, bool out);
 void lookout_drop(struct lookout *lookout, int fd);
 
-/* From now on it is seen only when the other end has said all, or is gone: whatever has come before that is not. */
-int lookout_change_to_end(struct lookout *lookout, int fd, void *who);
-
 /* Sets the alarm; CLOCK_NEVER: none. 0 or -errno. */
 int lookout_alarm(struct lookout *lookout, int64_t at);
 
