@@ -240,9 +240,8 @@ void channel_leave(struct thread *self, struct switchboard *board, struct channe
 
 bool channel_is_answered(struct channel *channel)
 {
-    /* Acquire: pairs with the server's store of the number. The request's is this thread's own. */
-    return atomic_load_explicit(&channel->reply.number, memory_order_acquire) ==
-           atomic_load_explicit(&channel->request.number, memory_order_relaxed);
+    /* seq_cst, for who has said before that it dozes (gateway.c); the request's number is this thread's own. */
+    return atomic_load(&channel->reply.number) == atomic_load_explicit(&channel->request.number, memory_order_relaxed);
 }
 
 void channel_send(struct thread *self, struct switchboard *board, struct channel *channel)
@@ -301,7 +300,7 @@ static void sleep_on_reply(struct thread *self, struct switchboard *board, struc
 {
     _Atomic uint32_t *duty = &board->duty.word;
     bool told = atomic_load_explicit(&thread_deaths_are_told, memory_order_relaxed);
-    atomic_store(&channel->request.sleeping, 1); /* then look again: pairs with the server's exchange of the number */
+    atomic_store(&channel->request.sleeping, 1); /* then look again: pairs with commit in server.c */
     thread_expects(self, duty);
     uint32_t word = atomic_fetch_or(duty, FUTEX_WAITERS) | FUTEX_WAITERS;
     uint32_t answer = atomic_load(&channel->reply.number);

@@ -99,9 +99,9 @@ static bool has_asked(const struct client *client)
 static void commit(struct channel *channel, uint32_t number, int result)
 {
     channel->reply.result = result;
-    /* An exchange, which is a fence: the number, then the look whether it sleeps. Pairs with sleep_on_reply's. */
+    /* The number, then the look whether it sleeps, both seq_cst: pairs with sleep_on_reply. */
     atomic_exchange(&channel->reply.number, number);
-    if (atomic_load_explicit(&channel->request.sleeping, memory_order_relaxed))
+    if (atomic_load(&channel->request.sleeping))
         futex_wake(&channel->reply.number, 1);
     if (atomic_load_explicit(&channel->session, memory_order_relaxed))
         gateway_ring();
@@ -270,6 +270,7 @@ static void sleep_until_news(struct server *server)
     struct bell *bell = &server->board->bell;
     struct futex_watch watch[WATCHED_MOST + 2];
     uint32_t word = atomic_fetch_or(&bell->word, FUTEX_WAITERS) | FUTEX_WAITERS;
+    atomic_thread_fence(memory_order_seq_cst); /* that it sleeps, then the look: pairs with the fence in bell_ring */
     watch[0] = (struct futex_watch){ &bell->word, word };
     unsigned count = watch_holders(server, watch, 1);
     if (atomic_load(&server->board->ending) || look_around(server) || round_of(server, 0, server->warm)) {
