@@ -107,13 +107,24 @@ static bool is_up(void *context)
     return atomic_load(&scene->board.state) == MANAGER_UP;
 }
 
-/* Whoever starts a server waits until it has its duty: from then on its death is told. */
-static struct scene *new_scene(void)
+static struct scene *lay_out(void)
 {
     struct scene *scene = brood_alloc_aligned(sizeof *scene, 64);
     NEED(scene != NULL);
+    return scene;
+}
+
+/* Whoever starts a server waits until it has its duty: from then on its death is told. */
+static void start_server(struct scene *scene)
+{
     scene->server = fork_child(serve, scene);
     NEED(wait_until(is_up, scene, 5000));
+}
+
+static struct scene *new_scene(void)
+{
+    struct scene *scene = lay_out();
+    start_server(scene);
     return scene;
 }
 
@@ -308,6 +319,25 @@ static void times_out(void)
     free_scene(scene);
 }
 
+/* After 2^32 calls: a request numbered 0 would be one that has been cancelled, and taken, from the beginning. */
+static void numbers_wrap(void)
+{
+    struct scene *scene = lay_out();
+    struct channel *channel = channel_find(as_manager(scene), &scene->board, "find");
+    NEED(channel != NULL);
+    atomic_store(&channel->request.number, UINT32_MAX - 1);
+    atomic_store(&channel->reply.number, UINT32_MAX - 1);
+    start_server(scene);
+    CHECK_EQ(count(scene), 1);
+    int64_t begin = clock_now();
+    CHECK_EQ(ask(scene, WAIT, NULL, 0, 50), -ETIMEDOUT);
+    CHECK(clock_now() - begin >= 50000000);
+    CHECK_EQ(count(scene), 2);
+    CHECK_EQ(atomic_load(&channel->request.number), 2);
+    end_scene(scene, SIGTERM);
+    free_scene(scene);
+}
+
 static _Noreturn int hold_and_stay(void *arg)
 {
     struct scene *scene = arg;
@@ -459,6 +489,7 @@ int main(int argc, char **argv)
         { .name = "many_clients", .run = many_clients },
         { .name = "all_are_told", .run = all_are_told },
         { .name = "times_out", .run = times_out },
+        { .name = "numbers_wrap", .run = numbers_wrap },
         { .name = "dead_are_buried", .run = dead_are_buried },
         { .name = "killed_at_random", .run = killed_at_random, .deadline_s = 60 },
         { .name = "forked_client", .run = forked_client },

@@ -246,7 +246,8 @@ bool channel_is_answered(struct channel *channel)
 
 void channel_send(struct thread *self, struct switchboard *board, struct channel *channel)
 {
-    uint32_t number = atomic_load_explicit(&channel->request.number, memory_order_relaxed) + 1;
+    uint32_t last = atomic_load_explicit(&channel->request.number, memory_order_relaxed);
+    uint32_t number = last == UINT32_MAX ? 1 : last + 1; /* 0 is none */
     spin_publish(&channel->request.cpu);
     bell_lift(self, &board->bell);
     /* Release: pairs with the server's load. What follows in bell_ring is ordered after it by a fence. */
