@@ -52,7 +52,7 @@ BROOD_API int brood_managed_queue_put(brood_managed_queue *queue, const brood_an
 /* Gets the next item, waiting for one up to `timeout_ms` milliseconds; to be given back by brood_any_clear.
  * 0: got.  n > 0: got, and n times before a thread died that had it.
  * ETIMEDOUT: there was none to the end.  EPIPE: also, there is none, and the queue was shut down.  EINVAL: also, the
- * timeout; `item` is NULL.  ENOMEM: it stays the next one. *item is nil then. */
+ * timeout; `item` is NULL.  ENOMEM: it is the next one again, for whoever comes. *item is nil then. */
 BROOD_API int brood_managed_queue_get(brood_managed_queue *queue, brood_any *item, int timeout_ms);
 
 /* Of a joinable queue: this thread is done with what it got, of several things with the one that it got first. EPERM:

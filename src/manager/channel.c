@@ -269,6 +269,13 @@ void channel_took(struct channel *channel)
                           memory_order_release);
 }
 
+void channel_lost(struct thread *self, struct switchboard *board, struct channel *channel)
+{
+    bell_lift(self, &board->bell);
+    atomic_store(&channel->lost, atomic_load_explicit(&channel->request.number, memory_order_relaxed));
+    bell_ring(self, &board->bell);
+}
+
 int64_t spin_budget(const struct thread *self)
 {
     static _Thread_local unsigned tries;

@@ -55,13 +55,15 @@ struct parcel {
 
 /* holder: see above; 0: nobody's. next, manager: set before it is linked; constant. left: the manager is gone, and the
  * holder is to give the block back; by who destroys the manager. session: for whom the holder speaks, by it: 0: for
- * itself; else manager/visitor.h. */
+ * itself; else manager/visitor.h. lost: the number of the last request whose reply was of no use to the holder
+ * (channel_lost), by it. */
 struct channel {
     _Alignas(64) struct robust_word holder;
     struct channel *next;
     struct brood_manager *manager;
     _Atomic uint32_t left;
     _Atomic int32_t session;
+    _Atomic uint32_t lost;
     _Alignas(64) struct parcel request;
     _Alignas(64) struct parcel reply;
 };
@@ -112,6 +114,9 @@ void channel_cancel(struct thread *self, struct switchboard *board, struct chann
 
 /* What came with the reply is the client's, from this store on. One that is killed before has not had it. */
 void channel_took(struct channel *channel);
+
+/* It could not be taken: the server gives it back, without waiting for the next request. */
+void channel_lost(struct thread *self, struct switchboard *board, struct channel *channel);
 
 /* Whether the request that was sent last has its reply. */
 bool channel_is_answered(struct channel *channel);

@@ -174,16 +174,19 @@ int manager_wait(struct brood_manager *manager, const char *call, const struct r
     struct channel *channel = channel_find(manager, &manager->board, call);
     if (!channel)
         return -errno;
-    bool took = false;
+    bool answered = false, took = false;
     int result = fill(manager, call, channel, request, args);
     if (result == 0) {
         int answer = call_until(manager, call, channel, deadline);
         result = read_value(channel, answer, value);
+        answered = answer >= 0;
         took = result == answer;
     }
     manager_end(channel);
     if (took) /* as the last step: who is killed before has had nothing */
         channel_took(channel);
+    else if (answered)
+        channel_lost(thread_self(), &manager->board, channel);
     return result;
 }
 

@@ -109,6 +109,13 @@ static void cancel(void *context, struct client *client)
     objects_sweep(host->objects);
 }
 
+static void lost(void *context, struct client *client)
+{
+    struct host *host = context;
+    objects_settle(client);
+    objects_sweep(host->objects);
+}
+
 static void gone(void *context, struct client *client)
 {
     struct host *host = context;
@@ -137,7 +144,9 @@ int host_main(void *arg)
 {
     struct brood_manager *manager = arg;
     struct host host = { .manager = manager };
-    const struct service service = { .context = &host, .call = answer, .cancel = cancel, .gone = gone, .look = look };
+    const struct service service = {
+        .context = &host, .call = answer, .cancel = cancel, .lost = lost, .gone = gone, .look = look
+    };
     begin(manager);
     here = manager;
     const struct manager_limits limits = manager->limits; /* as they are now: clients can write to the region */

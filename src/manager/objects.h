@@ -24,8 +24,8 @@ void objects_destroy(struct objects *objects);
 int objects_call(struct objects *objects, struct client *client, const struct request *request,
                  struct cursor *arguments, struct parcel *reply);
 
-/* Before each request of a client: what its last one gave it is its own, or is given back. And behind it: what nobody
- * needs any more goes. */
+/* Before each request of a client, and when one says that its last answer was of no use: what that gave it is its own,
+ * or is given back. And behind each: what nobody needs any more goes. */
 void objects_settle(struct client *client);
 void objects_sweep(struct objects *objects);
 

@@ -126,6 +126,7 @@ static void serve(struct server *server, struct client *client)
     struct channel *channel = client->channel;
     client->taken = atomic_load_explicit(&channel->request.number, memory_order_relaxed);
     client->cancelled = false;
+    client->fresh = true;
     client->idle = 0;
     server->last_cpu = atomic_load_explicit(&channel->request.cpu, memory_order_relaxed);
     size_t size;
@@ -161,6 +162,7 @@ static void bury(struct server *server, struct client *client)
     server->look_at = 0;
     client->waits = false;
     client->holds = false;
+    client->fresh = false;
     client->own = NULL;
     parcel_tidy(&channel->request, true);
     parcel_tidy(&channel->reply, true);
@@ -179,6 +181,12 @@ static bool look_after(struct server *server, struct client *client)
         atomic_load(&client->channel->request.cancelled) == client->taken) {
         client->cancelled = true;
         server->service->cancel(server->service->context, client);
+        return true;
+    }
+    if (client->fresh && !client->waits && server->service->lost &&
+        atomic_load(&client->channel->lost) == client->taken) {
+        client->fresh = false;
+        server->service->lost(server->service->context, client);
         return true;
     }
     return false;

@@ -23,6 +23,7 @@ struct client {
     uint32_t idle;  /* rounds without one */
     bool waits;     /* it is to be answered later */
     bool cancelled; /* and the service has been told that it does not want to wait any more */
+    bool fresh;     /* nothing has been heard of what its last request gave it */
 };
 
 struct service {
@@ -33,6 +34,8 @@ struct service {
     /* The client does not want to wait any more for what was to be later: answers it, or does so soon. Told once for a
      * request. NULL: nothing is ever later. */
     void (*cancel)(void *context, struct client *client);
+    /* What its last request gave the client could not be taken. NULL: nothing is ever given. */
+    void (*lost)(void *context, struct client *client);
     /* The client is gone: what it holds is given back, what it waits for is forgotten. */
     void (*gone)(void *context, struct client *client);
     /* Every second or so, and when a client is gone. NULL: nothing. */

@@ -294,6 +294,8 @@ static void heed(struct visitor_line *line, const struct message *message)
     if (message->operation->method == LINE_TOOK)
         channel_took(line->channel);
     line->lost = message->operation->method == LINE_LOST;
+    if (line->lost)
+        channel_lost(thread_self(), &line->manager->board, line->channel);
 }
 
 static void carry_out(struct visitor_line *line, const uint8_t *bytes, size_t size)
