@@ -394,6 +394,24 @@ def gone_while_waiting(server):
     assert one.ask([6, "forget", "l"])[1] == 0
 
 
+def gone_with_much_ahead(server):
+    """Though the server reads no further: what it holds, and what it waits for, is given back."""
+    one, other = Raw(server), Raw(server)
+    numbers = [[line.ask([i, "lock", name])[2] for i, name in enumerate("lm")] for line in (one, other)]
+    assert one.ask([2, "lock.acquire", numbers[0][0], True])[1] == 0
+    assert other.ask([3, "lock.acquire", numbers[1][1], True])[1] == 0
+    other.send(cbor2.dumps([4, "lock.acquire", numbers[1][0], True]))
+    until_one_waits(one)
+    content = cbor2.dumps([5, "stat"])
+    other.socket.sendall((struct.pack("!i", len(content)) + content) * 7000)  # 77 KiB
+    assert one.ask([5, "stat"])[2]["waiting"] == 1
+    other.socket.close()
+    assert one.ask([6, "lock.acquire", numbers[0][1], True])[0] == 6
+    assert one.ask([7, "lock.release", numbers[0][0]])[1] == 0
+    for name in "lm":
+        assert one.ask([8, "forget", name])[1] == 0
+
+
 def cancelled_without_end(server):
     """Whoever says nothing else holds nobody up; and what has another number is not what waits."""
     one, other = Raw(server), Raw(server)
@@ -521,8 +539,8 @@ def noise(server):
         line.socket.close()
 
 
-CASES = (every_operation, batches, sessions, keys, waiting, not_taken, gone_while_waiting, cancelled_without_end,
-         many_ahead, said_and_done, bad_requests, bad_greetings, bad_frames, slow_readers, noise)
+CASES = (every_operation, batches, sessions, keys, waiting, not_taken, gone_while_waiting, gone_with_much_ahead,
+         cancelled_without_end, many_ahead, said_and_done, bad_requests, bad_greetings, bad_frames, slow_readers, noise)
 for case in CASES:
     server = Server()
     witness = Manager(server.address)  # whatever the others do, it is served

@@ -37,6 +37,7 @@ struct visitor_line {
     bool lost;    /* the last answer has not arrived: the server is not told that it has */
     bool closing; /* with the answer that is being sent */
     bool over;    /* the other end has said all */
+    bool ending;  /* it has, but not all of it has been read */
     short events; /* of poll(2), that it is watched for */
 };
 
@@ -74,8 +75,19 @@ static void watch(struct visitor_line *line, short events)
     if (events == line->events)
         return;
     line->events = events;
-    if (lookout_change(line->lookout, line->stream->fd, &line->visitor, events & POLLIN, events & POLLOUT) < 0)
+    int fd = line->stream->fd;
+    int failed = events == POLLRDHUP
+                     ? lookout_await_end(line->lookout, fd, &line->visitor)
+                     : lookout_change(line->lookout, fd, &line->visitor, events & POLLIN, events & POLLOUT);
+    if (failed < 0)
         end_line(line, "it cannot be watched");
+}
+
+/* Of a line that is read no further. */
+static bool has_ended(const struct visitor_line *line)
+{
+    struct pollfd seen = { .fd = line->stream->fd, .events = POLLRDHUP };
+    return poll(&seen, 1, 0) > 0;
 }
 
 /* Sends what there is. True: all of it. */
@@ -338,8 +350,8 @@ static bool take_cancel(struct visitor_line *line)
     return true;
 }
 
-/* Reads on meanwhile, so that the end of the line is seen. Who has gone does not wait, and still gets the answer, if it
- * is only that it has nothing more to say. */
+/* Reads on meanwhile, so that the end of the line is seen; with enough read, only that is looked for. Who has gone does
+ * not wait, and still gets the answer, if it is only that it has nothing more to say. */
 static void await_answer(struct visitor_line *line)
 {
     for (int steps = 0; take_cancel(line) || (line->in_size < AHEAD && read_in(line)); steps++)
@@ -347,10 +359,11 @@ static void await_answer(struct visitor_line *line)
             line->visitor.more = true;
             return;
         }
-    if (line->over)
+    line->ending = line->ending || (line->in_size >= AHEAD && has_ended(line));
+    if (line->over || line->ending)
         channel_cancel(thread_self(), &line->manager->board, line->channel);
     if (line->over || line->in_size >= AHEAD)
-        watch(line, 0);
+        watch(line, line->over || line->ending ? 0 : POLLRDHUP);
 }
 
 /* The next message of those that have come. False: none has come wholly. */

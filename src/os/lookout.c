@@ -31,11 +31,15 @@ void lookout_close(struct lookout *lookout)
     close(lookout->fd);
 }
 
+static int control_for(struct lookout *lookout, int how, int fd, void *who, uint32_t events)
+{
+    struct epoll_event event = { .events = events, .data = { .ptr = who } };
+    return epoll_ctl(lookout->fd, how, fd, &event) < 0 ? -errno : 0;
+}
+
 static int control(struct lookout *lookout, int how, int fd, void *who, bool in, bool out)
 {
-    struct epoll_event event = { .events = (in ? EPOLLIN | EPOLLRDHUP : 0) | (out ? EPOLLOUT : 0),
-                                 .data = { .ptr = who } };
-    return epoll_ctl(lookout->fd, how, fd, &event) < 0 ? -errno : 0;
+    return control_for(lookout, how, fd, who, (in ? EPOLLIN | EPOLLRDHUP : 0) | (out ? EPOLLOUT : 0));
 }
 
 /* The kernel reports EPOLLERR and EPOLLHUP unasked: what is not to be seen at all must be taken out. */
@@ -58,6 +62,12 @@ void lookout_drop(struct lookout *lookout, int fd)
 {
     struct epoll_event none = { 0 };
     epoll_ctl(lookout->fd, EPOLL_CTL_DEL, fd, &none);
+}
+
+int lookout_await_end(struct lookout *lookout, int fd, void *who)
+{
+    int failed = control_for(lookout, EPOLL_CTL_MOD, fd, who, EPOLLRDHUP);
+    return failed == -ENOENT ? control_for(lookout, EPOLL_CTL_ADD, fd, who, EPOLLRDHUP) : failed;
 }
 
 /* Takes in the alarm's or the flag's descriptor; `who` is the address of where it is kept. */

@@ -34,6 +34,9 @@ int lookout_add(struct lookout *lookout, int fd, void *who, bool in, bool out);
 int lookout_change(struct lookout *lookout, int fd, void *who, bool in, bool out);
 void lookout_drop(struct lookout *lookout, int fd);
 
+/* Watches a socket for its end alone: what is there to be read, or comes, is not seen. 0 or -errno. */
+int lookout_await_end(struct lookout *lookout, int fd, void *who);
+
 /* Sets the alarm; CLOCK_NEVER: none. 0 or -errno. */
 int lookout_alarm(struct lookout *lookout, int64_t at);
 
