@@ -376,9 +376,34 @@ def not_taken(server):
     assert other.ask([5, "queue.get", there, True]) == [5, 0, 2]
     other.socket.close()
     until_count(one, queue, 2)
-    assert one.ask([7, "queue.get", queue, True]) == [7, 0, 2]
+    assert one.ask([7, "queue.get", queue, True]) == [7, 1, 2]  # the other may have had it
     assert one.ask([8, "queue.get", queue, True]) == [8, 0, 3]
     assert one.ask([9, "forget", "q"])[1] == 0
+
+
+def unsure(server):
+    """What was sent, and of which nothing was heard before the end, may have been had."""
+    for opens, *made_of in (("lock",), ("rlock",), ("condition",), ("semaphore", 1), ("bounded_semaphore", 1)):
+        one, other = Raw(server), Raw(server)
+        numbers = [line.ask([1, opens, "n", *made_of])[2] for line in (one, other)]
+        name = ALIKE.get(opens, opens) + ".acquire"
+        assert other.ask([2, name, numbers[1], True]) == [2, 0, None]
+        other.socket.close()
+        assert one.ask([2, name, numbers[0], True]) == [2, 1, None], opens
+        assert one.ask([3, "forget", "n"])[1] == 0
+
+
+def not_sent(server):
+    """What has not been sent has not been had."""
+    one, other = Raw(server), Raw(server)
+    queue, there = [line.ask([1, "queue", "q", 0])[2] for line in (one, other)]
+    assert one.ask([2, "queue.put", queue, b"x" * 900000, True])[1] == 0
+    other.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    other.send(cbor2.dumps([3, "queue.get", there, True]))
+    until_count(one, queue, 0)
+    other.socket.close()
+    assert one.ask([7, "queue.get", queue, True])[:2] == [7, 0]
+    assert one.ask([8, "forget", "q"])[1] == 0
 
 
 def gone_while_waiting(server):
@@ -539,8 +564,9 @@ def noise(server):
         line.socket.close()
 
 
-CASES = (every_operation, batches, sessions, keys, waiting, not_taken, gone_while_waiting, gone_with_much_ahead,
-         cancelled_without_end, many_ahead, said_and_done, bad_requests, bad_greetings, bad_frames, slow_readers, noise)
+CASES = (every_operation, batches, sessions, keys, waiting, not_taken, unsure, not_sent, gone_while_waiting,
+         gone_with_much_ahead, cancelled_without_end, many_ahead, said_and_done, bad_requests, bad_greetings,
+         bad_frames, slow_readers, noise)
 for case in CASES:
     server = Server()
     witness = Manager(server.address)  # whatever the others do, it is served

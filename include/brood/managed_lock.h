@@ -9,9 +9,10 @@
  *
  * Crash rule: as brood_lock: a thread that dies holding the lock passes it on, and the next one gets it with
  * BROOD_INHERITED (1) instead of 0: what it guards may be half written. Each next holder is told, until one has
- * released it in order. A thread that is killed in acquire, before the call has returned, has not held it. One that
- * dies waiting leaves its place in the line, and no other trace. The server hears of a death from the kernel, as a rule
- * within a millisecond. One that is stopped, not dead, holds the others up when its turn has come.
+ * released it in order. A thread that is killed in acquire, before the call has returned, has not held it (of one of
+ * another family nobody can know, and it is passed on as held: brood_manager_connect). One that dies waiting leaves its
+ * place in the line, and no other trace. The server hears of a death from the kernel, as a rule within a millisecond.
+ * One that is stopped, not dead, holds the others up when its turn has come.
  *
  * The lock goes when it has neither handle nor name, also while it is held, or waited for: who waits gets EINVAL.
  *

@@ -15,7 +15,8 @@
  * came.
  *
  * From a plain queue (brood_manager_queue) an item is its getter's. Crash rule: it is lost only with a getter that had
- * it: one that is killed before its get has returned leaves it to the next, in its old place. From a joinable one
+ * it: one that is killed before its get has returned leaves it to the next, in its old place (of one of another family
+ * nobody can know, and it comes as from the dead: brood_manager_connect). From a joinable one
  * (brood_manager_joinable_queue) an item is lent to the thread that got it, until that says that it is done with it.
  * Crash rule: what a thread had and was not done with when it died comes back, before all that was put after it, and
  * the next get returns how often that has happened to it. Of both: a put that is killed has happened or not; who dies

@@ -9,8 +9,10 @@
  * again.
  *
  * Of both: a thread that is killed in acquire, before the call has returned, has not had the unit, which is there for
- * the next; who dies waiting leaves its place in the line. The server hears of a death from the kernel, as a rule
- * within a millisecond. One that is stopped, not dead, when its turn has come has its unit, and holds up nobody else.
+ * the next (of one of another family nobody can know, and the next gets it with BROOD_INHERITED, of a plain one too:
+ * brood_manager_connect); who dies waiting leaves its place in the line. The server hears of a death from the kernel,
+ * as a rule within a millisecond. One that is stopped, not dead, when its turn has come has its unit, and holds up
+ * nobody else.
  *
  * EINVAL, of every call: the semaphore is NULL or none, or its process has ended; it is gone (it has neither handle nor
  * name) while one waits. And what brood/manager.h says of every call to the server: its end ends all waits at once.

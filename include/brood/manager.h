@@ -125,8 +125,11 @@ BROOD_API const char *brood_manager_address(const brood_manager *manager);
  * 0.
  *
  * Crash rule: of a client that dies, or that the network loses, the server gives back what it held, as of one of its
- * family; what it had asked for is done wholly or not at all. EOWNERDEAD, of every call from then on: the server was
- * killed, or the line is cut: what was asked for may have been done, or not. EPIPE: it was shut down.
+ * family. A lock, unit or item that was sent, and of which the client had no time to say that it has arrived, is passed
+ * on as from the dead, with a result above 0: he may have used it, or not; so an item of a plain queue may, of a client
+ * whose line is cut, come twice. What it had asked for is done wholly or not at all. EOWNERDEAD, of every call from
+ * then on: the server was killed, or the line is cut: what was asked for may have been done, or not. EPIPE: it was shut
+ * down.
  * NULL, and errno: what brood_connection_open says (EACCES: the key).  EPROTO: what answers is no such server, or of
  * another version.  EOWNERDEAD: it hung up.  ENOMEM. */
 BROOD_API brood_manager *brood_manager_connect(const char *address, const brood_connection_options *options);

@@ -120,10 +120,13 @@ void hold_reduce(struct hold *hold, uint64_t count)
 static void end_fresh(struct caller *caller)
 {
     struct hold *hold = caller->fresh;
-    bool took = hold && client_took(caller->client, caller->number);
+    if (!hold)
+        return;
+    bool took = client_took(caller->client, caller->number);
+    enum hold_end end = took ? HOLD_DONE : client_may_have(caller->client, caller->number) ? HOLD_UNSURE : HOLD_UNTAKEN;
     caller->fresh = NULL;
-    if (hold && (!took || caller->passing))
-        object_kind(hold->object)->lost(hold, caller->given, took ? HOLD_DONE : HOLD_UNTAKEN);
+    if (!took || caller->passing)
+        object_kind(hold->object)->lost(hold, caller->given, end);
 }
 
 void caller_settle(struct caller *caller)

@@ -3,7 +3,8 @@
  * A thread waits for one thing at a time, so the caller is its own place in a line. Lines are fair: first come, first
  * served. What it holds of an object (a lock, units of a semaphore, items that it has got) is a hold, which hangs from
  * both. What its last call gave it is fresh until it has said that it took it: if it dies before, or asks for something
- * else without having said so, the object gets that back as if it had never been given.
+ * else without having said so, the object gets that back as if it had never been given. (Of one behind a line that was
+ * cut nobody knows: then it is as one that died with it, but for what is lost by such a death.)
  *
  * All of it is private memory of the server, and goes with the client.
  */
@@ -26,8 +27,8 @@ struct hold {
 };
 
 /* How units of a hold end. DONE: passing ones, of which the caller had its use. UNTAKEN: the caller has never had them.
- * DIED: it had them, and is gone. */
-enum hold_end { HOLD_DONE, HOLD_UNTAKEN, HOLD_DIED };
+ * UNSURE: it is gone, and may have had them, or not. DIED: it had them, and is gone. */
+enum hold_end { HOLD_DONE, HOLD_UNTAKEN, HOLD_UNSURE, HOLD_DIED };
 
 struct line {
     struct caller *first, *last;

@@ -269,6 +269,11 @@ void channel_took(struct channel *channel)
                           memory_order_release);
 }
 
+void channel_doubt(struct channel *channel)
+{
+    atomic_store(&channel->unsure, atomic_load_explicit(&channel->request.number, memory_order_relaxed));
+}
+
 void channel_lost(struct thread *self, struct switchboard *board, struct channel *channel)
 {
     bell_lift(self, &board->bell);

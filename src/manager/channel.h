@@ -56,14 +56,14 @@ struct parcel {
 /* holder: see above; 0: nobody's. next, manager: set before it is linked; constant. left: the manager is gone, and the
  * holder is to give the block back; by who destroys the manager. session: for whom the holder speaks, by it: 0: for
  * itself; else manager/visitor.h. lost: the number of the last request whose reply was of no use to the holder
- * (channel_lost), by it. */
+ * (channel_lost), unsure: of which it is not known whether what came with it has been had (channel_doubt); by it. */
 struct channel {
     _Alignas(64) struct robust_word holder;
     struct channel *next;
     struct brood_manager *manager;
     _Atomic uint32_t left;
     _Atomic int32_t session;
-    _Atomic uint32_t lost;
+    _Atomic uint32_t lost, unsure;
     _Alignas(64) struct parcel request;
     _Alignas(64) struct parcel reply;
 };
@@ -114,6 +114,9 @@ void channel_cancel(struct thread *self, struct switchboard *board, struct chann
 
 /* What came with the reply is the client's, from this store on. One that is killed before has not had it. */
 void channel_took(struct channel *channel);
+
+/* Nobody knows whether it was the client's, who is gone: before channel_leave. */
+void channel_doubt(struct channel *channel);
 
 /* It could not be taken: the server gives it back, without waiting for the next request. */
 void channel_lost(struct thread *self, struct switchboard *board, struct channel *channel);

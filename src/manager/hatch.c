@@ -231,16 +231,19 @@ static void leave(struct caller *caller, bool gone)
         caller_refuse(caller, -ETIMEDOUT, why);
 }
 
-/* The last one that it got, or if it died all of them. */
+/* The last one that it got, or if it died all of them. What it may have had is told as what it had. */
 static void lost(struct hold *hold, uint64_t count, enum hold_end end)
 {
     struct object *object = hold->object;
-    if (end == HOLD_DIED)
+    struct message *last = end == HOLD_DIED ? NULL : belt_take_last(&hold->lent);
+    if (!last) {
         belt_return(&object->queue.belt, &hold->lent);
-    else if (end == HOLD_UNTAKEN)
-        belt_insert(&object->queue.belt, belt_take_last(&hold->lent));
-    else
-        message_drop(belt_take_last(&hold->lent));
+    } else if (end == HOLD_DONE) {
+        message_drop(last);
+    } else {
+        last->deliveries += end == HOLD_UNSURE;
+        belt_insert(&object->queue.belt, last);
+    }
     object->queue.lent -= count;
     hold_reduce(hold, count);
     serve_next(object);

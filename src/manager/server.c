@@ -121,6 +121,11 @@ bool client_took(const struct client *client, uint32_t number)
     return atomic_load_explicit(&client->channel->request.took, memory_order_acquire) == number;
 }
 
+bool client_may_have(const struct client *client, uint32_t number)
+{
+    return atomic_load(&client->channel->unsure) == number;
+}
+
 static void serve(struct server *server, struct client *client)
 {
     struct channel *channel = client->channel;

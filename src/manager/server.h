@@ -54,6 +54,9 @@ void client_answer(struct client *client, int result);
 /* Whether the client has taken what the reply to that request gave it: the last one that tells (channel_took). */
 bool client_took(const struct client *client, uint32_t number);
 
+/* Of one that has not, and is gone: whether it may have (channel_doubt). */
+bool client_may_have(const struct client *client, uint32_t number);
+
 /* Holds the duty, and serves until `ending` is set, or a SIGTERM comes. 0, or -ENOMEM at the beginning. */
 int server_run(struct switchboard *board, const struct service *service);
 

@@ -183,8 +183,8 @@ static void leave(struct caller *caller, bool gone)
 static void lost(struct hold *hold, uint64_t count, enum hold_end end)
 {
     struct object *object = hold->object;
-    object->lock.inherited |= end == HOLD_DIED;
-    if (end == HOLD_UNTAKEN && hold->caller->notified)
+    object->lock.inherited |= end != HOLD_UNTAKEN;
+    if (end != HOLD_DIED && hold->caller->notified)
         pass_notify_on(object);
     hold_reduce(hold, count);
     serve_next(object);

@@ -1,7 +1,7 @@
 /* manager/units.c: semaphores, in the server: nobody waits while a unit is free.
  *
  * Units of a bounded one are held. One of a plain one is, too, but only until its taker asks for something else: then
- * it has had its use of it, and nobody holds it.
+ * it has had its use of it, and nobody holds it. Of one that may have taken it, or not, it is not lost, but stale.
  */
 #include "manager/units.h"
 
@@ -100,7 +100,7 @@ static void lost(struct hold *hold, uint64_t count, enum hold_end end)
     if (end == HOLD_DONE)
         return;
     object->semaphore.free += count;
-    object->semaphore.stale += end == HOLD_DIED ? count : told;
+    object->semaphore.stale += end == HOLD_UNTAKEN ? told : count;
     serve_next(object);
 }
 

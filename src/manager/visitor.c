@@ -34,6 +34,8 @@ struct visitor_line {
     uint8_t *in, *out;
     size_t in_size, in_room, out_size, out_sent;
     struct item number;
+    bool gives;   /* what is being sent is the channel's reply */
+    bool unsure;  /* that was sent, and nothing has been heard of it since */
     bool lost;    /* the last answer has not arrived: the server is not told that it has */
     bool closing; /* with the answer that is being sent */
     bool over;    /* the other end has said all */
@@ -110,6 +112,8 @@ static bool send_out(struct visitor_line *line)
     free(line->out);
     line->out = NULL;
     line->out_size = line->out_sent = 0;
+    line->unsure = line->unsure || line->gives;
+    line->gives = false;
     return true;
 }
 
@@ -288,7 +292,7 @@ static void ask(struct visitor_line *line, const struct message *message)
     line->visitor.asks = true;
     if (!line->lost) /* who asks for something has its last answer */
         channel_took(line->channel);
-    line->lost = false;
+    line->lost = line->unsure = false;
     channel_send(thread_self(), &line->manager->board, line->channel);
 }
 
@@ -305,6 +309,7 @@ static void heed(struct visitor_line *line, const struct message *message)
         return;
     if (message->operation->method == LINE_TOOK)
         channel_took(line->channel);
+    line->unsure = false;
     line->lost = message->operation->method == LINE_LOST;
     if (line->lost)
         channel_lost(thread_self(), &line->manager->board, line->channel);
@@ -417,6 +422,7 @@ void visitor_answer(struct visitor *visitor)
     size_t size;
     const void *content = parcel_content(reply, &size);
     visitor->asks = false;
+    line->gives = true;
     if (content)
         answer(line, &line->number, reply->result, content, size);
     else
@@ -437,6 +443,8 @@ void visitor_end(struct visitor *visitor, bool politely)
     }
     if (line->session) /* first: the server looks for what had a session when it finds a channel left */
         session_leave(line->session);
+    if (line->channel && line->unsure)
+        channel_doubt(line->channel);
     if (line->channel)
         channel_leave(thread_self(), &line->manager->board, line->channel);
     lookout_drop(line->lookout, line->stream->fd);
