@@ -502,7 +502,7 @@ static int usage(FILE *to, int status)
     fputs(
         "usage: crashlab [--quick] [--verbose] [--at N] [--seed N] [--jobs N] [--list] [OPERATION...]\n"
         "Kills a process at every instruction of brood's operations and checks what survives.\n"
-        "  --quick    a few minutes: a sample of each path, drawn anew each time; a short storm, no repairs of repairs\n"
+        "  --quick    minutes: a sample of each path, drawn anew each time; a short storm, no repairs of repairs\n"
         "  --verbose  one line for each kill\n"
         "  --at N     only at the N-th instruction of each path, to look at a fault again\n"
         "  --seed N   the sample that an earlier run drew, which names its seed at the beginning\n"

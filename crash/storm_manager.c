@@ -1,7 +1,7 @@
 /* storm_manager.c: millions of calls to a manager's server, while its clients are killed every few milliseconds.
  *
- * Each client keeps books in the region: what it is about to do, and what it has done. When one has been killed, and the
- * server has seen it, what is there must be what was done, and of the one call that it was at all or nothing (of a
+ * Each client keeps books in the region: what it is about to do, and what it has done. When one has been killed, and
+ * the server has seen it, what is there must be what was done, and of the one call that it was at all or nothing (of a
  * batch: the calls up to some one). A lock that a dead one held is told to be inherited, an item of the queue is got
  * once, or comes back with its count; and at the end the server has nothing more, and the region no block.
  */

@@ -32,9 +32,9 @@
  * EOWNERDEAD, for everyone. Each has a value for its argument, nil if it needs none, a list if it needs several.
  *
  * They return 0; or an errno, best by `return brood_fail(EINVAL, "why")`, and the caller's call returns that, negative,
- * with the sentence (cut at 127 bytes). What they have changed until then stays changed. *result is nil at first. It may
- * be the argument, or part of it; what else it points to is the function's to keep until it is called again: it is copied
- * at once. A value that another call made (brood_managed_view_call, brood_any_decode) is cleared for it.
+ * with the sentence (cut at 127 bytes). What they have changed until then stays changed. *result is nil at first. It
+ * may be the argument, or part of it; what else it points to is the function's to keep until it is called again: it is
+ * copied at once. A value that another call made (brood_managed_view_call, brood_any_decode) is cleared for it.
  *
  * A reference (brood/reference.h) in an argument is good until the function returns; one in a result is lent to the
  * caller, as by any call. An object of your own can be referred to by others, but cannot keep what it is given a
@@ -64,8 +64,8 @@ typedef struct brood_managed_method {
 
 typedef struct brood_managed_type {
     const char *name; /* UTF-8, 1 to 63 bytes */
-    /* Makes an object: sets *self, which is NULL at first. An errno: there is none, and `end` is not called. NULL: there
-     * is nothing to be made. */
+    /* Makes an object: sets *self, which is NULL at first. An errno: there is none, and `end` is not called. NULL:
+     * there is nothing to be made. */
     int (*begin)(void **self, const brood_any *arg);
     /* Nobody has it any more, or the server ends in order. NULL: nothing is to be done. */
     void (*end)(void *self);
@@ -83,8 +83,8 @@ BROOD_API int brood_manager_register(brood_manager *manager, const brood_managed
 /* A new handle of the object of that type and name, which is made from `arg` if there is none; name NULL: of a new one
  * without a name. brood_manager_forget, and all that brood/manager.h says of objects, is true of it, too; it is in no
  * snapshot (brood_manager_save).
- * NULL, ENOENT: no such type is registered.  EINVAL: also, `type` or `arg` is NULL, or a text no UTF-8; the name is that
- * of an object of another type.  EMSGSIZE: `arg` lies too deep.  What `begin` returned. */
+ * NULL, ENOENT: no such type is registered.  EINVAL: also, `type` or `arg` is NULL, or a text no UTF-8; the name is
+ * that of an object of another type.  EMSGSIZE: `arg` lies too deep.  What `begin` returned. */
 BROOD_API brood_managed_object *brood_manager_object(brood_manager *manager, const char *type, const char *name,
                                                      const brood_any *arg);
 

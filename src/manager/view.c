@@ -43,7 +43,8 @@ int view_run(struct object *object, const struct item *args, unsigned count, int
 
 /* ---- inside a function ---- */
 
-/* The values, encoded, one behind the other, and where each lies. 0, or -errno with a sentence; *bytes is to be freed. */
+/* The values, encoded, one behind the other, and where each lies. 0, or -errno with a sentence; *bytes is to be freed.
+ */
 static int encode(const char *call, const brood_any *values, unsigned count, int depth, struct item *items,
                   uint8_t **bytes)
 {
