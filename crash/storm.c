@@ -3,8 +3,8 @@
  *
  * Eight storms, each in a family of its own: over lockers, allocators, all sync nouns together (storm_sync.c), queues
  * (storm_queue.c, and storm_stream.c for a great number of messages), a pool (and storm_tasks.c for a great number of
- * tasks), and a manager (storm_manager.c). In each everything is on account, so that at any moment, and to the last unit
- * at the end, what is must be what was done, short of what a killed process was at.
+ * tasks), and a manager (storm_manager.c). In each everything is on account, so that at any moment, and to the last
+ * unit at the end, what is must be what was done, short of what a killed process was at.
  */
 #include "storm.h"
 #include "step.h"
