@@ -468,6 +468,31 @@ static int deposit_often(void *arg)
     return 0;
 }
 
+/* Objects of one's own are in no snapshot; what refers to one there is nil. */
+static void saved(void)
+{
+    char folder[200], path[300];
+    NEED(make_folder(folder, sizeof folder) == 0);
+    snprintf(path, sizeof path, "%s/saved", folder);
+    brood_manager *manager = start(NULL);
+    brood_managed_object *account = CHECK_POINTER(brood_manager_object(manager, "account", "savings", 5));
+    brood_dict *dict = CHECK_POINTER(brood_manager_dict(manager, "dict"));
+    CHECK_RESULT(brood_dict_set(dict, "account", account), 0);
+    CHECK_RESULT(brood_manager_save(manager, path), 0);
+    CHECK_RESULT(brood_manager_destroy(manager), 0);
+    manager = start(&(brood_manager_options){ .load = path });
+    brood_manager_stats stats;
+    brood_any value = brood_any_int(1);
+    CHECK_RESULT(brood_manager_stat(manager, &stats), 0);
+    CHECK_EQ(stats.objects, 1);
+    dict = CHECK_POINTER(brood_manager_dict(manager, "dict"));
+    CHECK_RESULT(brood_dict_get(dict, "account", &value), 0);
+    CHECK_EQ(value.kind, BROOD_NIL);
+    CHECK_RESULT(brood_manager_destroy(manager), 0);
+    CHECK_EQ(unlink(path), 0);
+    CHECK_EQ(rmdir(folder), 0);
+}
+
 /* No deposit is lost. */
 static void many(void)
 {
@@ -599,6 +624,7 @@ int main(int argc, char **argv)
         { .name = "results", .run = results },
         { .name = "referred", .run = referred },
         { .name = "refused", .run = refused },
+        { .name = "saved", .run = saved },
         { .name = "many", .run = many },
         { .name = "client_killed", .run = client_killed },
         { .name = "server_crashes", .run = server_crashes },
