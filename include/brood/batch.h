@@ -41,12 +41,12 @@ BROOD_API int brood_batch_destroy(brood_batch *batch);
 
 /* Puts a call into the batch: `operation` of the object, with `count` values, which are copied. After a run the first
  * call that is put begins anew, and the results are gone. `object` is a handle of a dictionary, list, set, namespace,
- * value, array or object of your own type of the manager; docs/protocol.md lists what may be asked of each, in one table, with the arguments:
- * "set" here is what stands there as `dict.set`, if the object is a dictionary.
- * The call's number, 0 and up. Nothing is put, if it is below 0: EINVAL: the object is NULL, none of these, or another
- * manager's; it has no such operation; the values are NULL, or fewer than none; a string is no UTF-8, or something of
- * no kind.  EMSGSIZE: lists and maps lie too deep, or there are BROOD_BATCH_MOST calls.  ENOMEM. (Whether there are as
- * many values as the operation takes is told with its result: EINVAL.) */
+ * value, array or object of your own type of the manager; docs/protocol.md lists what may be asked of each, in one
+ * table, with the arguments: "set" here is what stands there as `dict.set`, if the object is a dictionary.
+ * The call's number, 0 and up. Nothing is put, if it is below 0: EINVAL: the object is NULL, none of these, or
+ * another manager's; it has no such operation; the values are NULL, or fewer than none; a string is no UTF-8, or
+ * something of no kind.  EMSGSIZE: lists and maps lie too deep, or there are BROOD_BATCH_MOST calls.  ENOMEM.
+ * (Whether there are as many values as the operation takes is told with its result: EINVAL.) */
 BROOD_API int brood_batch_call(brood_batch *batch, const void *object, const char *operation, const brood_any *values,
                                int count);
 
