@@ -237,6 +237,38 @@ static void callbacks_of_many(void)
     free(results);
 }
 
+/* Each of some items, all under way at once. */
+static void many_maps(void)
+{
+    enum { ITEMS = 4 };
+    int many = harness_times(50000), numbers[ITEMS] = { 1, 2, 3, 4 }, (*squares)[ITEMS];
+    brood_result **results = CHECK_POINTER(calloc((size_t)many, sizeof(brood_result *)));
+    squares = CHECK_POINTER(calloc((size_t)many, sizeof *squares));
+    brood_pool *pool = new_pool(2, 0);
+    struct gate *gate = new_gate();
+    brood_result *held[2];
+    for (int i = 0; i < 2; i++)
+        held[i] = CHECK_POINTER(brood_pool_apply_async(pool, stay, gate, 0, NULL, 0, NULL));
+    for (int i = 0; i < many; i++) {
+        results[i] = brood_pool_map_async(pool, square, numbers, sizeof(int), squares[i], sizeof(int), ITEMS, NULL);
+        NEED(results[i] != NULL);
+    }
+    atomic_store(&gate->open, 1);
+    for (int i = 0; i < many; i++) {
+        CHECK_RESULT(brood_result_wait(results[i], BROOD_FOREVER), 0);
+        CHECK_EQ(squares[i][ITEMS - 1], ITEMS * ITEMS);
+        CHECK_RESULT(brood_result_destroy(results[i]), 0);
+    }
+    for (int i = 0; i < 2; i++) {
+        CHECK_RESULT(brood_result_wait(held[i], BROOD_FOREVER), 0);
+        CHECK_RESULT(brood_result_destroy(held[i]), 0);
+    }
+    end_pool(pool);
+    brood_free(gate);
+    free(squares);
+    free(results);
+}
+
 static void close_and_join(void)
 {
     for (int method = 0; method < 2; method++) {
@@ -524,6 +556,7 @@ int main(int argc, char **argv)
         { .name = "callbacks", .run = callbacks },
         { .name = "callback_threads", .run = callback_threads },
         { .name = "callbacks_of_many", .run = callbacks_of_many },
+        { .name = "many_maps", .run = many_maps },
         { .name = "close_and_join", .run = close_and_join },
         { .name = "join_without_keeper", .run = join_without_keeper },
         { .name = "terminate", .run = terminate },

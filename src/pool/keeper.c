@@ -319,6 +319,7 @@ static void reap_workers(struct keeper *keeper)
             break_pool(keeper, why);
     }
     if (settled) {
+        atomic_fetch_add(&pool->returned, 1);
         pool_offer(pool);
         pool_tell_callers(pool); /* a wake that a dead worker owed is sent now */
     }

@@ -360,6 +360,7 @@ static struct brood_pool *lay_out(uint32_t count)
     pool->creator_slot = atomic_load(&caller->slot);
     pool->serial = clock_now();
     pool->wanted = count;
+    pool->spare = RACK_PLACES;
     atomic_store(&pool->seats[WATCH_SEAT - 1].holder, caller);
     return pool;
 }

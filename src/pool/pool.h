@@ -110,6 +110,7 @@ struct brood_pool {
     _Atomic uint32_t levels;              /* of priorities that were ever used, a bit each */
     _Atomic uint32_t caller_cpu;          /* where that was, + 1 */
     _Atomic uint32_t refusals;            /* so often a map was given up; also by workers */
+    _Atomic uint32_t returned;            /* so often a worker left what others are to do; also by the keeper */
     /* Of the rest, but for seats and crews, and of turns that are cancelled. Held in its holder's robust list, so that
      * the heap may be called. What is half changed when it is inherited: functions. */
     _Alignas(64) struct robust_word guard;
@@ -117,6 +118,8 @@ struct brood_pool {
     struct functions functions;
     struct caller *_Atomic callers; /* the first is the creator's */
     struct rack rack;
+    struct rack *near, *end; /* where to look for a free place first, and the last: hints. NULL: `rack` */
+    size_t spare;            /* free places: a hint, which a death may leave wrong */
     struct seat seats[POOL_SEATS];
     struct worker *crews[POOL_WORKERS / CREW_WORKERS]; /* blocks of records; each is there before `count` says so */
 };

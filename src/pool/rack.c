@@ -23,33 +23,62 @@ void pool_unlock(struct brood_pool *pool)
     latch_drop(self, &pool->guard);
 }
 
-/* A free place; NULL: no memory for more. */
-static struct place *find_place(struct brood_pool *pool)
+static struct place *free_place(struct rack *rack)
 {
-    for (struct rack *rack = &pool->rack;; rack = atomic_load(&rack->next)) {
-        for (int i = 0; i < RACK_PLACES; i++)
-            if (!atomic_load(&rack->places[i].work))
-                return &rack->places[i];
-        if (atomic_load(&rack->next))
-            continue;
-        if (!heap_take_into((void **)(void *)&rack->next, sizeof *rack))
-            return NULL;
-        heap_label(atomic_load(&rack->next), "rack of a pool");
-    }
+    for (int i = 0; i < RACK_PLACES; i++)
+        if (!atomic_load(&rack->places[i].work))
+            return &rack->places[i];
+    return NULL;
+}
+
+/* The next of all that there are, in a circle. */
+static struct rack *next_rack(struct brood_pool *pool, struct rack *rack)
+{
+    struct rack *next = atomic_load(&rack->next);
+    return next ? next : &pool->rack;
+}
+
+/* One more, at the end; NULL: no memory. */
+static struct rack *add_rack(struct brood_pool *pool)
+{
+    struct rack *end = pool->end ? pool->end : &pool->rack, *next;
+    while ((next = atomic_load(&end->next)))
+        end = next;
+    if (!heap_take_into((void **)(void *)&end->next, sizeof *end))
+        return NULL;
+    pool->end = atomic_load(&end->next);
+    pool->spare = RACK_PLACES;
+    heap_label(pool->end, "rack of a pool");
+    return pool->end;
+}
+
+/* One with a free place; NULL: no memory for more. Where there are many, none is looked for that there is not. */
+static struct rack *find_rack(struct brood_pool *pool)
+{
+    struct rack *near = pool->near ? pool->near : &pool->rack, *rack = near;
+    bool found = pool->spare && free_place(rack);
+    if (pool->spare && !found)
+        for (rack = next_rack(pool, near); rack != near && !found; rack = found ? rack : next_rack(pool, rack))
+            found = free_place(rack);
+    return found ? rack : add_rack(pool);
 }
 
 int pool_put(struct brood_pool *pool, struct work *work)
 {
     pool_lock(pool);
-    struct place *place = find_place(pool);
-    if (place) {
+    struct rack *rack = find_rack(pool);
+    if (rack) {
+        struct place *place = free_place(rack);
         uint64_t order = (uint64_t)work->level << RACK_LEVEL_SHIFT | (work->kind == WORK_MAP ? RACK_MAP : 0);
         atomic_store(&place->order, order + ++pool->turns);
         atomic_fetch_or(&pool->levels, 1U << work->level);
+        work->rack = rack;
         atomic_store(&place->work, work);
+        pool->near = rack;
+        pool->spare--;
     }
     pool_unlock(pool);
-    if (!place)
+    if (!rack)
         return -ENOMEM;
     /* Killed before this, the caller has left work that nobody was told of, and that nobody wants any more. */
     bell_lift(thread_self(), &pool->work);
@@ -57,27 +86,57 @@ int pool_put(struct brood_pool *pool, struct work *work)
     return 0;
 }
 
-/* Of that work, or of all of that caller. */
-static void withdraw(struct brood_pool *pool, const struct work *work, const struct caller *caller)
+void pool_withdraw(struct brood_pool *pool, const struct work *work)
 {
     pool_lock(pool);
-    for (struct rack *rack = &pool->rack; rack; rack = atomic_load(&rack->next))
-        for (int i = 0; i < RACK_PLACES; i++) {
-            const struct work *there = atomic_load(&rack->places[i].work);
-            if (there && (there == work || there->caller == caller))
-                atomic_store(&rack->places[i].work, NULL);
+    struct rack *rack = work->rack;
+    for (int i = 0; rack && i < RACK_PLACES; i++)
+        if (atomic_load(&rack->places[i].work) == work) {
+            atomic_store(&rack->places[i].work, NULL);
+            pool->near = rack;
+            pool->spare++;
         }
     pool_unlock(pool);
 }
 
-void pool_withdraw(struct brood_pool *pool, const struct work *work)
-{
-    withdraw(pool, work, NULL);
-}
-
+/* And says anew how many places are free: it may have been killed before it had said so. */
 void rack_withdraw_caller(struct brood_pool *pool, const struct caller *caller)
 {
-    withdraw(pool, NULL, caller);
+    size_t spare = 0;
+    pool_lock(pool);
+    for (struct rack *rack = &pool->rack; rack; rack = atomic_load(&rack->next))
+        for (int i = 0; i < RACK_PLACES; i++) {
+            const struct work *there = atomic_load(&rack->places[i].work);
+            if (there && there->caller == caller)
+                atomic_store(&rack->places[i].work, NULL);
+            spare += !there || there->caller == caller;
+        }
+    pool->spare = spare;
+    pool_unlock(pool);
+}
+
+static uint64_t turn_of(uint64_t order, bool calls_first)
+{
+    return calls_first ? order : order & ~RACK_MAP;
+}
+
+int rack_pick(struct rack *rack, bool calls_first, uint64_t after, struct pick picks[static RACK_PICKS])
+{
+    int count = 0;
+    for (; rack; rack = atomic_load(&rack->next)) {
+        for (int i = 0; i < RACK_PLACES; i++) {
+            struct place *place = &rack->places[i];
+            uint64_t order = turn_of(atomic_load_explicit(&place->order, memory_order_relaxed), calls_first);
+            if (order <= after || !atomic_load_explicit(&place->work, memory_order_relaxed) ||
+                (count == RACK_PICKS && order > picks[count - 1].order))
+                continue;
+            int at = count < RACK_PICKS ? count++ : count - 1;
+            for (; at > 0 && picks[at - 1].order > order; at--)
+                picks[at] = picks[at - 1];
+            picks[at] = (struct pick){ place, order };
+        }
+    }
+    return count;
 }
 
 /* ---- looking at all of it: what stays in the rack stays allocated while the guard is held ---- */

@@ -14,16 +14,18 @@
 #include <stdint.h>
 
 #define RACK_PLACES 15
+#define RACK_PICKS 64 /* works that are put into their order at once */
 #define WORK_LEVELS (BROOD_PRIORITY_MOST - BROOD_PRIORITY_LEAST + 1)
 
 enum work_kind { WORK_MAP, WORK_CALLS };
 
-/* First in struct job and struct ring. Constant. */
+/* First in struct job and struct ring. Constant, but for the last. */
 struct work {
     enum work_kind kind;
     unsigned level; /* of its priority: 0 is the highest */
     struct brood_pool *pool;
     struct caller *caller; /* whose it is */
+    struct rack *rack;     /* where it is offered; by its caller, under the pool's guard, before it is */
 };
 
 static inline unsigned work_level(int priority)
@@ -35,11 +37,6 @@ static inline unsigned work_level(int priority)
  * calls first: so it comes by them, though it goes round anew whenever something is put. */
 #define RACK_LEVEL_SHIFT 56
 #define RACK_MAP (UINT64_C(1) << 55)
-
-static inline uint64_t rack_order(uint64_t order, bool calls_first)
-{
-    return calls_first ? order : order & ~RACK_MAP;
-}
 
 static inline unsigned rack_level(uint64_t order)
 {
@@ -57,5 +54,14 @@ struct rack {
     _Alignas(64) struct place places[RACK_PLACES];
     _Atomic(struct rack *) next;
 };
+
+/* A work whose turn is to come. */
+struct pick {
+    struct place *place;
+    uint64_t order;
+};
+
+/* The places whose turn is next after those of that order, the first one first, at most RACK_PICKS: how many. */
+int rack_pick(struct rack *rack, bool calls_first, uint64_t after, struct pick picks[static RACK_PICKS]);
 
 #endif

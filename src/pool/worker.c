@@ -31,12 +31,13 @@
 #define LOOKOUT_LEAST 4000 /* ns: what going to sleep costs */
 #define CHUNK_LEAST 50000  /* ns that a worker stays at a chunk though other work has come */
 #define LOOK_LEAST 50000   /* ns between looks at its own memory: each costs some 10 us */
-#define PICKS 16           /* works that are put into their order at once */
 
-/* A work whose turn is to come. */
-struct pick {
-    struct place *place;
-    uint64_t order;
+/* Those that were picked last. */
+struct picks {
+    struct pick list[RACK_PICKS];
+    int count, next; /* how many, and which it comes by next */
+    bool go_on;      /* what is left of them is next in the next round, too, if nothing has come meanwhile */
+    uint32_t returned;
 };
 
 static pid_t keeper_here; /* the one that started this worker */
@@ -274,6 +275,7 @@ static bool work_on_map(struct brood_pool *pool, struct worker *worker, struct j
         tally_chunk(&worker->tally, item);
         if (item < end) {
             job_leave_chunk(job, worker, item);
+            atomic_fetch_add(&pool->returned, 1);
             pool_offer(pool); /* to those who found nothing to claim; what is left here may take its time to leave */
         } else {
             job_chunk_done(job, worker);
@@ -419,24 +421,14 @@ static bool find_work(struct worker *worker)
     return found;
 }
 
-/* The places whose turn is next after those of that order, the first one first, at most PICKS. */
-static int pick(struct rack *rack, bool calls_first, uint64_t after, struct pick *picks)
+/* The picks of the round before, if they are what would be picked again; else none. */
+static void begin_round(const struct brood_pool *pool, struct picks *picks)
 {
-    int count = 0;
-    for (; rack; rack = atomic_load(&rack->next)) {
-        for (int i = 0; i < RACK_PLACES; i++) {
-            struct place *place = &rack->places[i];
-            uint64_t order = rack_order(atomic_load_explicit(&place->order, memory_order_relaxed), calls_first);
-            if (order <= after || !atomic_load_explicit(&place->work, memory_order_relaxed) ||
-                (count == PICKS && order > picks[count - 1].order))
-                continue;
-            int at = count < PICKS ? count++ : count - 1;
-            for (; at > 0 && picks[at - 1].order > order; at--)
-                picks[at] = picks[at - 1];
-            picks[at] = (struct pick){ place, order };
-        }
-    }
-    return count;
+    if (picks->go_on && !has_come(pool) && picks->returned == atomic_load(&pool->returned))
+        return;
+    picks->returned = atomic_load(&pool->returned);
+    picks->count = picks->next = 0;
+    seen_here = atomic_load(&pool->offers);
 }
 
 /* Works on what is offered, in its order. Once something of a map was done, or calls and what follows is of another
@@ -444,29 +436,36 @@ static int pick(struct rack *rack, bool calls_first, uint64_t after, struct pick
 static bool go_round(struct worker *worker)
 {
     static bool from_map;
-    struct pick picks[PICKS];
+    static struct picks picks;
     uint64_t after = 0;
     bool worked = false, calls_first = from_map;
-    int count;
-    from_map = false;
-    seen_here = atomic_load(&worker->pool->offers);
+    begin_round(worker->pool, &picks);
+    from_map = picks.go_on = false;
     do {
-        count = pick(&worker->pool->rack, calls_first, after, picks);
-        for (int i = 0; i < count && !spent_here; i++) {
-            unsigned level = rack_level(picks[i].order);
+        if (picks.next == picks.count) {
+            picks.count = rack_pick(&worker->pool->rack, calls_first, after, picks.list);
+            picks.next = 0;
+        }
+        while (picks.next < picks.count && !spent_here) {
+            const struct pick *next = &picks.list[picks.next];
+            unsigned level = rack_level(next->order);
             if (worked && (level != rack_level(after) || is_passed(worker->pool, level)))
                 return true;
-            after = picks[i].order;
-            struct work *work = enter(worker, picks[i].place);
+            after = next->order;
+            picks.next++;
+            struct work *work = enter(worker, next->place);
             if (!work)
                 continue;
+            bool called = worked;
             worked |= work_on(worker, work);
             from_map = worked && work->kind == WORK_MAP;
             leave(worker, work);
-            if (from_map)
+            if (from_map) {
+                picks.go_on = calls_first && !called && picks.next < picks.count;
                 return true;
+            }
         }
-    } while (count == PICKS && !spent_here);
+    } while (picks.count == RACK_PICKS && !spent_here);
     return worked;
 }
 
