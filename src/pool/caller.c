@@ -2,10 +2,13 @@
 #include "pool/caller.h"
 
 #include "error/error.h"
+#include "os/cpu.h"
 #include "pool/pool.h"
 #include "region/heap.h"
 
 #include <errno.h>
+
+#define COMING_LOOKS 64 /* at a worker that is just coming to a work, or leaving it */
 
 /* ---- joining ---- */
 
@@ -112,8 +115,14 @@ bool caller_is_served(const struct caller *caller, const struct worker *worker)
 /* What is offered no more is looked at by those only who named it before. */
 bool caller_is_touched(const struct caller *caller, const struct worker *worker)
 {
-    const struct work *look = atomic_load(&worker->look);
-    return look && (atomic_load(&worker->work) != look || atomic_load(&worker->caller) == caller);
+    for (int looks = 0; looks < COMING_LOOKS; looks++, cpu_pause()) {
+        const struct work *look = atomic_load(&worker->look);
+        if (!look)
+            return false;
+        if (atomic_load(&worker->work) == look)
+            return atomic_load(&worker->caller) == caller;
+    }
+    return true;
 }
 
 static void clear_place(struct held *held)
