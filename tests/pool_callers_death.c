@@ -331,8 +331,7 @@ static int cancel_late(void *arg)
 {
     struct scene *scene = arg;
     brood_result *later = CHECK_POINTER(brood_pool_apply_async(scene->pool, stay, &scene, sizeof scene, NULL, 0, NULL));
-    atomic_store(&scene->go, 1);
-    CHECK(wait_word(&scene->go, 2, SOON_MS));
+    CHECK(wait_word(&scene->go, 1, SOON_MS));
     CHECK_RESULT(brood_result_cancel(later, 0), 0);
     CHECK_RESULT(brood_result_wait(later, BROOD_FOREVER), -EOWNERDEAD);
     CHECK_RESULT(brood_result_destroy(later), 0);
@@ -350,7 +349,7 @@ static void cancelled_in_orphan(void)
     kill(keeper, SIGKILL); /* it would tell */
     slay(creator);
     CHECK(wait_gone(keeper, SOON_MS));
-    atomic_store(&scene->go, 2);
+    atomic_store(&scene->go, 1);
     join(caller);
     brood_free(scene);
 }
