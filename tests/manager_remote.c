@@ -580,6 +580,61 @@ static void several_places(void)
     CHECK_EQ(rmdir(folder), 0);
 }
 
+struct load {
+    brood_managed_queue *queue;
+    const char *text;
+};
+
+static void *put_load(void *arg)
+{
+    const struct load *load = arg;
+    CHECK_RESULT(brood_managed_queue_put(load->queue, load->text, BROOD_FOREVER), 0);
+    return NULL;
+}
+
+static bool one_waits(void *context)
+{
+    brood_manager_stats stats;
+    CHECK_RESULT(brood_manager_stat(context, &stats), 0);
+    return stats.waiting == 1;
+}
+
+/* However many have called: what their requests and answers took of the region is given back, also of one that waits. */
+static void nothing_kept(void)
+{
+    enum { LOAD = 200000 }; /* a block of that size would be kept for a thread of the family */
+    brood_manager *manager = start(NULL), *remote = join(NULL);
+    brood_managed_queue *queue = CHECK_POINTER(brood_manager_queue(remote, NULL, 1));
+    brood_heap_stats before, now;
+    CHECK_RESULT(brood_managed_queue_put(queue, 1, 0), 0);
+    CHECK_RESULT(brood_heap_stat(&before), 0);
+    char *large = calloc(1, LOAD + 1);
+    NEED(large != NULL);
+    memset(large, 'l', LOAD);
+    brood_any item;
+    for (int i = 0; i < 3; i++) {
+        CHECK_RESULT(brood_managed_queue_put(queue, large, 20), -ETIMEDOUT);
+        CHECK_RESULT(brood_managed_queue_get(queue, &item, 0), 0);
+        brood_any_clear(&item);
+        CHECK_RESULT(brood_managed_queue_put(queue, large, 0), 0);
+    }
+    struct load load = { queue, large };
+    pthread_t thread;
+    NEED(pthread_create(&thread, NULL, put_load, &load) == 0);
+    CHECK(wait_until(one_waits, manager, 5000));
+    CHECK_RESULT(brood_heap_stat(&now), 0);
+    CHECK(now.used < before.used + LOAD);
+    for (int i = 0; i < 2; i++) {
+        CHECK_RESULT(brood_managed_queue_get(queue, &item, 5000), 0);
+        brood_any_clear(&item);
+    }
+    pthread_join(thread, NULL);
+    free(large);
+    CHECK_RESULT(brood_managed_queue_close(queue), 0);
+    CHECK_RESULT(brood_manager_destroy(remote), 0);
+    finish(manager);
+}
+
 static const struct test_case cases[] = {
     { .name = "another_program", .run = another_program },
     { .name = "killed_client", .run = killed_client },
@@ -592,6 +647,7 @@ static const struct test_case cases[] = {
     { .name = "large_values", .run = large_values },
     { .name = "over_tcp", .run = over_tcp },
     { .name = "over_tls", .run = over_tls },
+    { .name = "nothing_kept", .run = nothing_kept },
     { .name = "keys", .run = keys },
     { .name = "impostors", .run = impostors },
     { .name = "without_key", .run = without_key },

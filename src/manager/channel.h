@@ -33,7 +33,8 @@
 
 /* Written by who sends it, before the number. number: the last; a request without a reply has another number than the
  * reply. block: the sender's to take, and to exchange for another; given back by the client, or by the server when the
- * client is gone. size: of the content, which is in `bytes` if it fits there, else in the block.
+ * client is gone, or is no thread of the family and waits. size: of the content, which is in `bytes` if it fits there,
+ * else in the block.
  * Of a request: cpu, where the client runs, + 1; sleeping: 1 while the client may sleep, by it; cancelled: the number
  * of the request that it does not want to wait for any more; took: of the last one whose reply it has taken, of those
  * that are to be told (channel_took). Of a reply: result. */

@@ -96,6 +96,12 @@ static bool has_asked(const struct client *client)
     return atomic_load_explicit(&client->channel->request.number, memory_order_acquire) != client->taken;
 }
 
+/* By somebody outside the family: the gateway's thread holds it, and leaves it with a ring. */
+static bool is_visited(const struct channel *channel)
+{
+    return atomic_load_explicit(&channel->session, memory_order_relaxed) != 0;
+}
+
 static void commit(struct channel *channel, uint32_t number, int result)
 {
     channel->reply.result = result;
@@ -103,7 +109,7 @@ static void commit(struct channel *channel, uint32_t number, int result)
     atomic_exchange(&channel->reply.number, number);
     if (atomic_load(&channel->request.sleeping))
         futex_wake(&channel->reply.number, 1);
-    if (atomic_load_explicit(&channel->session, memory_order_relaxed))
+    if (is_visited(channel))
         gateway_ring();
 }
 
@@ -139,9 +145,10 @@ static void serve(struct server *server, struct client *client)
     channel->reply.size = 0;
     int result =
         content ? server->service->call(server->service->context, client, content, size, &channel->reply) : -EFAULT;
-    if (result == SERVER_LATER)
-        client->waits = true;
-    else
+    client->waits = result == SERVER_LATER;
+    if (client->waits && is_visited(channel)) /* which needs it no more, and may wait long */
+        parcel_tidy(&channel->request, true);
+    if (!client->waits)
         commit(channel, client->taken, result);
 }
 

@@ -427,8 +427,8 @@ void visitor_answer(struct visitor *visitor)
         answer(line, &line->number, reply->result, content, size);
     else
         refuse(line, &line->number, -ENOMEM, "the answer is lost");
-    parcel_tidy(&line->channel->request, false);
-    parcel_tidy(reply, false);
+    parcel_tidy(&line->channel->request, true); /* nothing of a thousand strangers stays in the region */
+    parcel_tidy(reply, true);
     visitor_look(visitor);
 }
 
