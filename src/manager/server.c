@@ -269,12 +269,12 @@ static bool spin(struct server *server, struct thread *self)
     return did;
 }
 
-/* Those who hold something, and live: the kernel wakes for their deaths. */
+/* Those of the family who hold something, and live: the kernel wakes for their deaths. */
 static unsigned watch_holders(struct server *server, struct futex_watch *watch, unsigned count)
 {
     for (unsigned i = 0; i < server->count && count <= WATCHED_MOST; i++) {
         struct client *client = server->clients[i];
-        if (!client->holds && !client->waits)
+        if ((!client->holds && !client->waits) || is_visited(client->channel))
             continue;
         _Atomic uint32_t *word = &client->channel->holder.word;
         uint32_t seen = atomic_load(word);
