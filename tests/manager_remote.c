@@ -580,6 +580,26 @@ static void several_places(void)
     CHECK_EQ(rmdir(folder), 0);
 }
 
+/* Who connects and says nothing does not stay; who has said hello may be silent. */
+static void silent(void)
+{
+    const brood_listener_options options = { .handshake_ms = 50 };
+    brood_manager *manager = start(NULL), *remote = join(NULL);
+    char address[64], bytes[200] = "";
+    size_t got;
+    snprintf(address, sizeof address, "unix:@brood-test-silent-%d", (int)getpid());
+    CHECK_RESULT(brood_manager_listen(manager, address, &options), 0);
+    brood_connection *end = CHECK_POINTER(brood_connection_open(address, NULL));
+    NEED(end != NULL);
+    CHECK_RESULT(brood_connection_recv(end, bytes, sizeof bytes - 1, &got, 10000), 0);
+    CHECK_HAS(bytes, "ETIMEDOUT");
+    CHECK_RESULT(brood_connection_recv(end, bytes, sizeof bytes, &got, 10000), -EPIPE);
+    CHECK_RESULT(brood_connection_close(end), 0);
+    CHECK_POINTER(brood_manager_dict(remote, NULL));
+    CHECK_RESULT(brood_manager_destroy(remote), 0);
+    finish(manager);
+}
+
 struct load {
     brood_managed_queue *queue;
     const char *text;
@@ -648,6 +668,7 @@ static const struct test_case cases[] = {
     { .name = "over_tcp", .run = over_tcp },
     { .name = "over_tls", .run = over_tls },
     { .name = "nothing_kept", .run = nothing_kept },
+    { .name = "silent", .run = silent },
     { .name = "keys", .run = keys },
     { .name = "impostors", .run = impostors },
     { .name = "without_key", .run = without_key },

@@ -19,11 +19,13 @@
 #define SEEN_AT_ONCE 32    /* descriptors */
 #define PAUSE_NS 100000000 /* before a listener is tried again that had no descriptor for one more */
 #define LOOKS_AT_ONCE 64   /* before the time is asked for */
+#define HELLO_MS 10000     /* for a visitor to say who he is, if handshake_ms says nothing */
 
 /* A place where it listens. fresh: not looked at yet. */
 struct door {
     brood_listener *listener;
     size_t max_message;
+    int hello_ms;
     bool watched, fresh;
     struct door *next;
 };
@@ -39,8 +41,8 @@ static struct {
     _Atomic bool up, dozing, ending;
     struct visitor *visitors;
     unsigned count;
-    int64_t pause;
-} gateway = { .guard = PTHREAD_MUTEX_INITIALIZER };
+    int64_t pause, hello_by; /* the first of them */
+} gateway = { .guard = PTHREAD_MUTEX_INITIALIZER, .hello_by = CLOCK_NEVER };
 
 /* ---- doors ---- */
 
@@ -82,7 +84,8 @@ static void let_in(struct door *door)
             gateway.pause = errno == ETIMEDOUT ? 0 : clock_now() + PAUSE_NS;
             return;
         }
-        struct visitor *visitor = visitor_begin(gateway.manager, &gateway.lookout, end, door->max_message);
+        struct visitor *visitor =
+            visitor_begin(gateway.manager, &gateway.lookout, end, door->max_message, clock_deadline(door->hello_ms));
         if (!visitor)
             continue;
         visitor->next = gateway.visitors;
@@ -92,6 +95,24 @@ static void let_in(struct door *door)
 }
 
 /* ---- visitors ---- */
+
+/* Each of a crowd that says nothing takes a place of those who would. */
+static void send_off_late(void)
+{
+    int64_t now = clock_now(), first = CLOCK_NEVER;
+    for (struct visitor *visitor = gateway.visitors; visitor; visitor = visitor->next) {
+        if (visitor->hello_by <= now && !visitor->ended)
+            visitor_late(visitor);
+        else if (visitor->hello_by < first)
+            first = visitor->hello_by;
+    }
+    gateway.hello_by = first;
+}
+
+static int64_t earlier(int64_t one, int64_t other)
+{
+    return one < other ? one : other;
+}
 
 static void see_out(void)
 {
@@ -151,7 +172,7 @@ static void *run(void *context)
     while (!atomic_load(&gateway.ending)) {
         arrange_doors();
         atomic_store(&gateway.dozing, true); /* then look: pairs with gateway_ring */
-        int64_t until = has_news() ? 0 : gateway.pause ? gateway.pause : CLOCK_NEVER;
+        int64_t until = has_news() ? 0 : earlier(gateway.pause ? gateway.pause : CLOCK_NEVER, gateway.hello_by);
         int count = lookout_wait(&gateway.lookout, seen, SEEN_AT_ONCE, until);
         atomic_store(&gateway.dozing, false);
         lookout_heed(&gateway.lookout);
@@ -168,6 +189,7 @@ static void *run(void *context)
         if (asking() > asked)
             await_answers();
         bring_news();
+        send_off_late();
         see_out();
     }
     while (gateway.visitors) { /* by this thread, which holds their channels */
@@ -217,6 +239,7 @@ int gateway_listen(struct brood_manager *manager, const char *address, const bro
         return failed;
     }
     door->max_message = options->max_message;
+    door->hello_ms = options->handshake_ms ? options->handshake_ms : HELLO_MS;
     door->fresh = true;
     snprintf(manager->address, sizeof manager->address, "%s", brood_listener_address(door->listener));
     pthread_mutex_lock(&gateway.guard);

@@ -6,6 +6,7 @@
 #include "exchange/wire.h"
 #include "manager/message.h"
 #include "manager/session.h"
+#include "os/clock.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -44,7 +45,7 @@ struct visitor_line {
 };
 
 struct visitor *visitor_begin(struct brood_manager *manager, struct lookout *lookout, brood_connection *end,
-                              size_t max_message)
+                              size_t max_message, int64_t hello_by)
 {
     struct visitor_line *line = calloc(1, sizeof *line);
     if (!line || lookout_add(lookout, wire_stream(end)->fd, &line->visitor, true, false) < 0) {
@@ -53,6 +54,7 @@ struct visitor *visitor_begin(struct brood_manager *manager, struct lookout *loo
         return NULL;
     }
     line->visitor.line = line;
+    line->visitor.hello_by = hello_by;
     line->manager = manager;
     line->lookout = lookout;
     line->end = end;
@@ -261,6 +263,7 @@ static void hello(struct visitor_line *line, const struct message *message)
     uint8_t bytes[HELLO_ROOM];
     size_t size = 0;
     int failed = brood_any_encode(&map, bytes, sizeof bytes, &size);
+    line->visitor.hello_by = CLOCK_NEVER;
     answer(line, &message->number, failed, bytes, failed < 0 ? 0 : size);
 }
 
@@ -430,6 +433,18 @@ void visitor_answer(struct visitor *visitor)
     parcel_tidy(&line->channel->request, true); /* nothing of a thousand strangers stays in the region */
     parcel_tidy(reply, true);
     visitor_look(visitor);
+}
+
+void visitor_late(struct visitor *visitor)
+{
+    static const char late[] = "hello was not said in time";
+    const struct item nil = { .kind = BROOD_NIL };
+    struct visitor_line *line = visitor->line;
+    if (!visitor->ended && send_out(line)) {
+        answer(line, &nil, -ETIMEDOUT, late, sizeof late - 1);
+        send_out(line);
+    }
+    end_line(line, late);
 }
 
 void visitor_end(struct visitor *visitor, bool politely)
