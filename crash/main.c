@@ -70,12 +70,12 @@ struct sum {
     struct tally total[]; /* each hand's */
 };
 
-static const struct operation *const tables[] = { lock_operations,      semaphore_operations, event_operations,
-                                                  condition_operations, barrier_operations,   rwlock_operations,
-                                                  value_operations,     array_operations,     heap_operations,
-                                                  resize_operations,    pool_operations,      pool_callers_operations,
-                                                  process_operations,   queue_operations,     pipe_operations,
-                                                  watch_operations,     manager_operations,   managed_operations };
+static const struct operation *const tables[] = {
+    lock_operations,   semaphore_operations,    event_operations,   condition_operations, barrier_operations,
+    rwlock_operations, value_operations,        array_operations,   heap_operations,      resize_operations,
+    pool_operations,   pool_callers_operations, process_operations, queue_operations,     pipe_operations,
+    watch_operations,  manager_operations,      managed_operations, reference_operations
+};
 static const char *const mode_names[POINT_MODES] = { "awake", "asleep", "paused" };
 static const char *const kind_names[POINT_KINDS] = { "stuck", "lost", "torn", "doubled" };
 

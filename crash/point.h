@@ -87,7 +87,7 @@ struct operation {
 extern const struct operation lock_operations[], semaphore_operations[], event_operations[], condition_operations[],
     barrier_operations[], rwlock_operations[], value_operations[], array_operations[], heap_operations[],
     resize_operations[], pool_operations[], pool_callers_operations[], process_operations[], queue_operations[],
-    pipe_operations[], watch_operations[], manager_operations[], managed_operations[];
+    pipe_operations[], watch_operations[], manager_operations[], managed_operations[], reference_operations[];
 
 /* The lab's argument when brood has started it as a child. */
 #define POINT_SPAWNED "--spawned"
