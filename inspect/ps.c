@@ -87,14 +87,14 @@ static void tell_family(struct json *json, const struct sight *sight, const stru
     json_close(json, '}');
 }
 
-/* STATUS_FINE, or STATUS_FAILED: it cannot be looked at, and that was said. Of many, one may end meanwhile. */
+/* STATUS_FINE, or STATUS_FAILED: it cannot be looked at, and that was said. Of many, one may begin or end meanwhile. */
 static int show(const struct family *family, struct json *json, bool again, bool alone)
 {
     struct window window;
     struct sight sight;
     char why[WINDOW_WHY];
     if (!window_open(&window, family, why))
-        return alone || !family_has_ended(family) ? command_fail(why) : STATUS_FINE;
+        return alone || !(window.is_new || family_has_ended(family)) ? command_fail(why) : STATUS_FINE;
     if (!sight_take(&sight, &window, family, SIGHT_PROCESSES)) {
         window_close(&window);
         return command_fail("no memory");

@@ -70,7 +70,7 @@ static void look_at(struct display *display, const struct family *family, struct
         depth = SIGHT_OBJECTS; /* how much there is to scan is not known yet */
     if (!window_open(&window, family, why)) {
         fprintf(display->json ? stderr : out, "brood: %s\n", why);
-        display->failed |= !family_has_ended(family);
+        display->failed |= !window.is_new && !family_has_ended(family);
         return;
     }
     if (!sight_take(&now->sight, &window, family, depth))

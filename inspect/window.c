@@ -93,7 +93,9 @@ static bool is_readable(const struct window *window, const struct family *family
 {
     const struct region *head = &window->head;
     int pid = family->pids[0];
-    if (head->magic >> 24 != REGION_MAGIC >> 24)
+    if (window->is_new)
+        snprintf(why, WINDOW_WHY, "process %d is just founding its family", pid);
+    else if (head->magic >> 24 != REGION_MAGIC >> 24)
         snprintf(why, WINDOW_WHY, "process %d maps a file named as brood's, which is none", pid);
     else if (head->magic != REGION_MAGIC)
         snprintf(why, WINDOW_WHY, "the family of process %d was made by a brood of another layout: this tool is of %s",
@@ -133,6 +135,7 @@ bool window_open(struct window *window, const struct family *family, char why[st
         window_close(window);
         return false;
     }
+    window->is_new = window->head.magic == 0;
     char *version = window->head.version;
     window_clean(version, sizeof window->head.version, version, sizeof window->head.version);
     if (is_readable(window, family, why))

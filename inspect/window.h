@@ -22,6 +22,7 @@ struct window {
     uint64_t base, size;
     uint64_t shift; /* address - shift: where in the file */
     struct region head;
+    bool is_new; /* not opened: it was mapped just now, and has no head yet */
 };
 
 /* A window into that family. False: `why` is a sentence. */

@@ -717,6 +717,9 @@ static void other_version(void)
     map[0] = 1;
     CHECK_EQ(tool("ps %d", getpid()), 2);
     CHECK_HAS(output, "which is none");
+    map[0] = 0;
+    CHECK_EQ(tool("ps %d", getpid()), 2);
+    CHECK_HAS(output, "is just founding its family");
 }
 
 /* Nothing that the tool does changes a byte of the region: it has as many pages, too. */
