@@ -32,7 +32,7 @@ static int look_again(struct visit *visit, const struct family *family)
 {
     struct families families;
     struct family now = { .inode = family->inode, .start = family->start, .end = family->end };
-    char why[WINDOW_WHY];
+    char why[WINDOW_WHY], table;
     int status = STATUS_FINE;
     families_find(&families, 0);
     for (size_t i = 0; i < families.count; i++)
@@ -45,6 +45,8 @@ static int look_again(struct visit *visit, const struct family *family)
         status = command_fail(why);
     else if (!sight_take(&visit->after, &visit->window, &now, SIGHT_SCAN))
         status = command_fail("no memory");
+    else if (!window_read(&visit->window, visit->window.head.table, &table, sizeof table))
+        status = command_fail("the process through which the family was seen ended meanwhile: try again");
     families_free(&families);
     return status;
 }
