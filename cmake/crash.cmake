@@ -1,7 +1,7 @@
 # The crash lab steps through the library's instructions: none of a sanitizer's among them, every symbol bound at start.
 
 file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/crash/*.c")
-if(NOT CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")
+if(NOT CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|i[3-6]86)$")
     message(STATUS "The crash lab is left out: it does not know this processor's registers")
 elseif(sources AND NOT BROOD_SANITIZE)
     add_executable(crashlab ${sources})

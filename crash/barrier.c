@@ -54,7 +54,7 @@ static void come(void *context)
     struct ground *ground = party->scene->ground;
     int told = brood_barrier_wait(&ground->barrier, 2 * SURVIVOR_MS);
     point_served(party->scene->point);
-    long killed = party->scene->point->killed_us;
+    long long killed = party->scene->point->killed_us;
     if (told == -ETIMEDOUT || (killed && point_us() - killed > SURVIVOR_MS * 1500LL))
         point_fault(party->scene->point, POINT_STUCK, "a party was not told of the end: %s", brood_error());
     ground->told[party->number] = told;

@@ -479,7 +479,7 @@ static bool run_hands(const struct options *options, char *const *chosen, struct
     pid_t lab = getpid();
     bool well = true;
     fflush(NULL);
-    for (unsigned i = 0; i < options->jobs; i++) {
+    for (unsigned i = 0; (long)i < options->jobs; i++) {
         pid_t pid = fork();
         if (pid < 0)
             return false;

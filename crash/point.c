@@ -199,14 +199,14 @@ void point_go_on(struct point *point, step_tracee *victim)
 
 void point_kill(struct point *point, step_tracee *victim)
 {
-    atomic_store(&point->killed_us, (long)point_us());
+    atomic_store(&point->killed_us, point_us());
     step_kill(victim);
 }
 
 void point_served(struct point *point)
 {
-    long killed = atomic_load(&point->killed_us);
-    long us = killed ? (long)point_us() - killed : 0;
+    long long killed = atomic_load(&point->killed_us);
+    long us = killed ? (long)(point_us() - killed) : 0;
     long worst = atomic_load(&point->worst_us);
     while (us > worst && !atomic_compare_exchange_weak(&point->worst_us, &worst, us))
         continue;

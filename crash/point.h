@@ -60,9 +60,9 @@ struct point {
     step_stop stop;
     int result; /* the operation's own: what the first survivor saw */
     _Atomic unsigned faults[POINT_KINDS];
-    _Atomic long worst_us;  /* the longest that a survivor waited after the kill */
-    _Atomic long killed_us; /* when; 0: not yet */
-    char why[256];          /* the first fault */
+    _Atomic long worst_us;       /* the longest that a survivor waited after the kill */
+    _Atomic long long killed_us; /* when; 0: not yet */
+    char why[256];               /* the first fault */
 
     _Atomic unsigned go; /* the victim may begin */
     long note[POINT_NOTES];

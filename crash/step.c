@@ -27,9 +27,6 @@ enum {
 /* What differs between processors: registers, the trap instruction, breakpoints. */
 #if defined(__x86_64__)
 
-#define TRAP "int3"
-enum { TRAP_BYTES = 1 };
-
 static uintptr_t register_at(const struct user_regs_struct *registers)
 {
     return registers->rip;
@@ -40,6 +37,25 @@ static uintptr_t register_stack(const struct user_regs_struct *registers)
     return registers->rsp;
 }
 
+#elif defined(__i386__)
+
+static uintptr_t register_at(const struct user_regs_struct *registers)
+{
+    return (uintptr_t)registers->eip;
+}
+
+static uintptr_t register_stack(const struct user_regs_struct *registers)
+{
+    return (uintptr_t)registers->esp;
+}
+
+#else
+#error "the crash lab does not know this processor's registers yet"
+#endif
+
+#define TRAP "int3"
+enum { TRAP_BYTES = 1 };
+
 /* An address of 0 takes the breakpoint away. */
 static bool breakpoint(pid_t pid, uintptr_t address)
 {
@@ -47,10 +63,6 @@ static bool breakpoint(pid_t pid, uintptr_t address)
     return !ptrace(PTRACE_POKEUSER, pid, offsetof(struct user, u_debugreg[0]), address) &&
            !ptrace(PTRACE_POKEUSER, pid, offsetof(struct user, u_debugreg[7]), enable);
 }
-
-#else
-#error "the crash lab does not know this processor's registers yet"
-#endif
 
 /* The numbers differ so that no optimiser folds two equal functions into one. */
 __attribute__((noinline)) void step_begin(void)

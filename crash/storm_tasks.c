@@ -200,7 +200,7 @@ static void close_account(const struct account *account, const brood_heap_stats 
     struct point *report = account->storm->report;
     brood_heap_stats after;
     unsigned kills = ledger->kills, keeper_kills = ledger->keeper_kills;
-    if (account->lost > kills + keeper_kills * (long)MEMBERS)
+    if (account->lost > kills + (long long)keeper_kills * MEMBERS)
         point_fault(report, POINT_LOST, "%ld runs were lost, with %u workers and %u keepers", account->lost, kills,
                     keeper_kills);
     if (account->told != account->calls)
