@@ -13,8 +13,8 @@ usage()
 usage: sh tools/ports.sh [i386 | musl | aarch64]... | --help
 
 Builds library, tool, tests and examples for each port, warnings as errors, in build-i386, build-musl and
-build-aarch64, and runs the test programs of the first two: this kernel runs them. Without OpenSSL, ncurses, libpng and
-libuv, whatever is installed. Takes some ten minutes a port.
+build-aarch64, and runs the test programs of the first two, and a sample of the crash lab of the first: this kernel runs
+them. Without OpenSSL, ncurses, libpng and libuv, whatever is installed. Takes some ten minutes a port.
 END
 }
 
@@ -93,18 +93,23 @@ build()
     esac && cmake --build "build-$1" -- --quiet
 }
 
-# run_tests FOLDER: all its test programs, one after the other.
+# run_tests FOLDER: all its test programs, one after the other, and a sample of the crash lab on i386.
 run_tests()
 {
-    for test in "$1"/tests/*; do
+    for test in "$1"/tests/* build-i386/crash/crashlab; do
         if [ ! -f "$test" ] || [ ! -x "$test" ]; then
             continue
         fi
         case "$test" in
             */corpus_*) continue ;;
+            "$1"/*) ;;
+            *) continue ;;
         esac
         status=0
-        "$test" >"$log" 2>&1 || status=$?
+        case "$test" in
+            */crashlab) "$test" --quick ;;
+            *) "$test" ;;
+        esac >"$log" 2>&1 || status=$?
         sums=$(sed -n '$s/^\([0-9]*\) passed, \([0-9]*\) failed\(, \([0-9]*\) skipped\)\{0,1\}$/\1 \2 \4/p' "$log")
         # shellcheck disable=SC2086 # two or three numbers
         set -- "$1" ${sums:-0 0}
