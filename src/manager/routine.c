@@ -22,7 +22,8 @@ static int reply_any(const struct routine *routine, const brood_any *value, stru
         return reply_fail(reply, -EINVAL, "the result of %s '%s' has a string that is no UTF-8", routine->what,
                           routine->name);
     if (failed < 0)
-        return reply_fail(reply, failed, "the result of %s '%s' has something of no kind, or a list or map as a key",
+        return reply_fail(reply, failed,
+                          "the result of %s '%s' has something of no kind, or a list, map or reference as a key",
                           routine->what, routine->name);
     size_t size = out.size;
     if (size > reply_most)

@@ -60,7 +60,8 @@ static int encode(const char *call, const brood_any *values, unsigned count, int
             if (failed == -EILSEQ)
                 return error_set(EINVAL, "%s: a string is no UTF-8", call);
             if (failed < 0)
-                return error_set(EINVAL, "%s: something in a value is of no kind, or a list or map is a key", call);
+                return error_set(EINVAL, "%s: something in a value is of no kind, or a list, map or reference is a key",
+                                 call);
         }
     }
     struct cursor cursor = { *bytes, *bytes + out.size };
