@@ -408,6 +408,15 @@ static void wrong_arguments(void)
     end_pool(pool);
 }
 
+/* All its workers have been started, with what they have of the region. */
+static bool is_manned(void *arg)
+{
+    for (int i = 0; i < brood_pool_workers(arg); i++)
+        if (brood_pool_worker(arg, i) <= 0)
+            return false;
+    return true;
+}
+
 static void no_room(void)
 {
     NEED(brood_init(&(brood_init_options){ .limit = 8 << 20 }) == 0);
@@ -417,6 +426,7 @@ static void no_room(void)
     NEED(numbers != NULL);
     brood_heap_stats before = { 0 }, after = { 0 };
     CHECK_RESULT(brood_pool_map(pool, square, numbers, sizeof(int), numbers, sizeof(int), 1000, NULL), 0);
+    CHECK(wait_until(is_manned, pool, 10000));
     CHECK_RESULT(brood_heap_stat(&before), 0);
     CHECK_RESULT(brood_pool_map(pool, square, numbers, sizeof(int), numbers, sizeof(int), COUNT, NULL), -ENOMEM);
     CHECK_RESULT(brood_heap_stat(&after), 0);
