@@ -4,6 +4,7 @@
 #include "harness.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -170,6 +171,53 @@ static void hard_time_in_a_map(void)
         CHECK(hangs == (out[i] == 0));
     }
     end_pool(pool);
+}
+
+enum { PRINTED = 100000 }; /* bytes: more than a pipe takes */
+
+static int print(const void *in, void *out)
+{
+    static char room[3 * PRINTED]; /* for both tasks, and more */
+    static bool given;
+    if (!given)
+        setvbuf(stdout, room, _IOFBF, sizeof room);
+    given = true;
+    for (int i = 0; i < PRINTED; i++)
+        putchar('x');
+    (void)in;
+    (void)out;
+    return 0;
+}
+
+/* What a map's tasks have printed is flushed when their turns are over; nobody reads it. `limited`: by that, or by being
+ * cancelled. */
+static void end_a_flush(const brood_task_options *options, bool limited)
+{
+    int fds[2];
+    NEED(pipe(fds) == 0);
+    fflush(stdout);
+    int before = dup(STDOUT_FILENO);
+    NEED(dup2(fds[1], STDOUT_FILENO) >= 0);
+    brood_pool *pool = new_pool(1, 0);
+    CHECK(wait_until(all_there, pool, 5000));
+    NEED(dup2(before, STDOUT_FILENO) >= 0);
+    brood_result *result = CHECK_POINTER(brood_pool_map_async(pool, print, NULL, 0, NULL, 0, 2, options));
+    CHECK_EQ(poll(&(struct pollfd){ .fd = fds[0], .events = POLLIN }, 1, 10000), 1);
+    if (!limited)
+        CHECK_RESULT(brood_result_cancel(result, 0), 0);
+    int failed = brood_result_wait(result, 10000);
+    CHECK(limited ? failed == 0 : failed >= 0); /* no item is at fault */
+    close(fds[0]);
+    close(fds[1]);
+    close(before);
+    CHECK_RESULT(brood_result_destroy(result), 0);
+    end_pool(pool);
+}
+
+static void time_of_a_flush(void)
+{
+    end_a_flush(&(brood_task_options){ .hard_ms = 1500, .chunk = 2 }, true);
+    end_a_flush(&(brood_task_options){ .hard_ms = 60000, .chunk = 2 }, false);
 }
 
 /* No task is killed in another's place: all take about as long as they may, and whoever returned had its time. */
@@ -533,6 +581,7 @@ int main(int argc, char **argv)
     static const struct test_case cases[] = {
         { .name = "hard_time", .run = hard_time },
         { .name = "hard_time_in_a_map", .run = hard_time_in_a_map },
+        { .name = "time_of_a_flush", .run = time_of_a_flush },
         { .name = "close_calls", .run = close_calls, .deadline_s = 60 },
         { .name = "soft_time", .run = soft_time },
         { .name = "task_memory", .run = task_memory },

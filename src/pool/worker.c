@@ -172,6 +172,21 @@ static bool open_item(const struct job *job, struct worker *worker)
     return !atomic_load(&job->refused);
 }
 
+/* What a task prints is out before its map returns. That may last, at a pipe that is full: where items have turns of
+ * their own this is one too, with the limits of an item, so that it can be ended, though no item is at fault. What is
+ * not wanted any more stays for the next flush: whoever says so looks for a turn that is open. */
+static void flush_output(const struct job *job, struct worker *worker)
+{
+    if (!__fpending(stdout))
+        return;
+    if (job->limited)
+        open_turn(worker, clock_now(), 0, job->hard_ms, 0);
+    if (!job->limited || !atomic_load(&job->refused))
+        fflush(stdout);
+    if (job->limited)
+        close_turn(worker);
+}
+
 static uint32_t seen_here; /* the pool's offers when this worker last looked what to do */
 
 /* Something was put since then. */
@@ -270,8 +285,7 @@ static bool work_on_map(struct brood_pool *pool, struct worker *worker, struct j
         if (!worked)
             tally_begin(&worker->tally, clock_now());
         uint64_t item = run_items(job, worker, task, begin, most, end);
-        if (__fpending(stdout))
-            fflush(stdout); /* what a task prints is out before the map returns */
+        flush_output(job, worker);
         tally_chunk(&worker->tally, item);
         if (item < end) {
             job_leave_chunk(job, worker, item);
