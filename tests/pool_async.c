@@ -364,6 +364,42 @@ static void terminate(void)
     }
 }
 
+static int fail(const void *in, void *out)
+{
+    (void)in;
+    (void)out;
+    return 1;
+}
+
+static size_t blocks_now(void)
+{
+    brood_heap_stats stats;
+    CHECK_RESULT(brood_heap_stat(&stats), 0);
+    return stats.blocks;
+}
+
+/* A worker may be killed as it is about to hand in a record of a failure. */
+static void terminate_among_failures(void)
+{
+    enum { FAILURES = 300000 };
+    size_t blocks = blocks_now();
+    brood_end *ends = malloc(FAILURES * sizeof *ends);
+    NEED(ends != NULL);
+    for (int i = 0; i < harness_times(24); i++) {
+        brood_pool *pool = new_pool(2, 0);
+        brood_result *result = CHECK_POINTER(
+            brood_pool_map_async(pool, fail, NULL, 0, NULL, 0, FAILURES, &(brood_task_options){ .ends = ends }));
+        pass_us(20000 + i % 7 * 3000);
+        CHECK_RESULT(brood_pool_terminate(pool), 0);
+        CHECK(brood_result_wait(result, BROOD_FOREVER) >= 0);
+        CHECK_RESULT(brood_result_destroy(result), 0);
+        CHECK_RESULT(brood_pool_destroy(pool), 0);
+        CHECK_EQ((long long)blocks_now(), (long long)blocks);
+    }
+    free(ends);
+    CHECK_RESULT(brood_heap_check(), 0);
+}
+
 struct side {
     brood_pool *pool;
     struct gate *gate;
@@ -560,6 +596,7 @@ int main(int argc, char **argv)
         { .name = "close_and_join", .run = close_and_join },
         { .name = "join_without_keeper", .run = join_without_keeper },
         { .name = "terminate", .run = terminate },
+        { .name = "terminate_among_failures", .run = terminate_among_failures, .deadline_s = 60 },
         { .name = "terminate_under_a_map", .run = terminate_under_a_map },
         { .name = "destroy_first", .run = destroy_first },
         { .name = "wrong", .run = wrong },

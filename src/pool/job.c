@@ -253,18 +253,6 @@ void job_seal(struct job *job, uint64_t item, const brood_end *how)
         continue;
 }
 
-/* A record that its worker did not live to hand in: handed in it is the job's, else it is freed. */
-static void settle_report(struct job *job, struct worker *worker)
-{
-    bool listed = false;
-    for (struct failure *failure = atomic_load(&job->failures); failure; failure = failure->next)
-        listed |= failure == worker->report;
-    if (listed)
-        worker->report = NULL;
-    else if (worker->report)
-        heap_give(worker->report, (void **)&worker->report);
-}
-
 /* How often workers died in this item, and the record of this one's death, if an earlier keeper lived to make it. */
 static int deaths_of(const struct job *job, size_t item, int pid, const brood_end **recorded)
 {
@@ -278,6 +266,19 @@ static int deaths_of(const struct job *job, size_t item, int pid, const brood_en
             *recorded = &failure->end;
     }
     return deaths;
+}
+
+void job_settle_report(struct job *job, struct worker *worker)
+{
+    bool listed = false;
+    if (!worker->report)
+        return;
+    for (const struct failure *failure = atomic_load(&job->failures); failure; failure = failure->next)
+        listed |= failure == worker->report;
+    if (listed)
+        worker->report = NULL;
+    else
+        heap_give(worker->report, (void **)&worker->report);
 }
 
 static uint64_t settle_item(struct job *job, struct worker *worker, uint64_t item, const brood_end *how)
@@ -317,7 +318,7 @@ static uint64_t settle_item(struct job *job, struct worker *worker, uint64_t ite
 
 void job_settle(struct job *job, struct worker *worker, const brood_end *how)
 {
-    settle_report(job, worker);
+    job_settle_report(job, worker);
     uint64_t chunk = atomic_load(&worker->chunk);
     uint64_t word = chunk < job->chunks ? atomic_load(&job->words[chunk]) : 0;
     if (word >> OWNER_SHIFT == worker->index + 1) {

@@ -115,6 +115,10 @@ void job_seal(struct job *job, uint64_t item, const brood_end *how);
  * again. May be repeated if its caller was killed in it. */
 void job_settle(struct job *job, struct worker *worker, const brood_end *how);
 
+/* The worker is gone: a record that it did not live to hand in is the job's, if it stands there, else it is freed. May
+ * be repeated. */
+void job_settle_report(struct job *job, struct worker *worker);
+
 /* How often the item has been begun so far, and not ended: in its worker. */
 int job_attempt(const struct job *job, size_t item);
 

@@ -229,6 +229,17 @@ static void await_workers(struct brood_pool *pool)
         pool_await_orphan(pool_worker(pool, i), end);
 }
 
+/* A job that a worker still names is there, until the pool has ended. */
+static void settle_reports(struct brood_pool *pool)
+{
+    for (uint32_t i = 0; i < pool->count; i++) {
+        struct worker *worker = pool_worker(pool, i);
+        struct work *work = atomic_load(&worker->work);
+        if (work && work->kind == WORK_MAP)
+            job_settle_report((struct job *)(void *)work, worker);
+    }
+}
+
 static void discard(struct brood_pool *pool)
 {
     struct owner *owner = pool_owner(pool);
@@ -435,6 +446,7 @@ static void end_processes(struct brood_pool *pool, uint32_t how)
         }
     }
     await_workers(pool);
+    settle_reports(pool);
     trace_finish(pool);
     atomic_store(&pool->ended, POOL_ENDED);
     pool_tell_callers(pool);
