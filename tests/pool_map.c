@@ -377,6 +377,28 @@ static void progress(void)
     end_pool(pool);
 }
 
+static int fail_at_first(const void *in, void *out)
+{
+    (void)in;
+    (void)out;
+    return brood_task_attempt();
+}
+
+/* What a failure costs does not grow with how many there are: or this would take minutes. */
+static void many_failures(void)
+{
+    const size_t count = (size_t)harness_times(200000);
+    brood_pool *pool = new_pool(2, 0);
+    brood_end *ends = calloc(count, sizeof *ends);
+    NEED(ends != NULL);
+    CHECK_RESULT(brood_pool_map(pool, fail_at_first, NULL, 0, NULL, 0, count, &(brood_task_options){ .ends = ends }),
+                 (long long)count);
+    for (size_t i = 0; i < count; i++)
+        NEED(ends[i].how == BROOD_FAILED && ends[i].code == 1 && ends[i].attempt == 1);
+    free(ends);
+    end_pool(pool);
+}
+
 static void wrong_arguments(void)
 {
     brood_pool *pool = new_pool(1, 0);
@@ -528,6 +550,7 @@ int main(int argc, char **argv)
         { .name = "sizes_of_zero", .run = sizes_of_zero },
         { .name = "large_items", .run = large_items },
         { .name = "failing_items", .run = failing_items },
+        { .name = "many_failures", .run = many_failures },
         { .name = "progress", .run = progress },
         { .name = "wrong_arguments", .run = wrong_arguments },
         { .name = "no_room", .run = no_room, .no_init = true },

@@ -224,6 +224,12 @@ void job_refuse(struct job *job, int code)
     finish(job);
 }
 
+/* The first of the list that was a worker's death, if its first is this one. */
+static struct failure *newest_death(struct failure *first)
+{
+    return first && first->end.how == BROOD_FAILED ? first->death : first;
+}
+
 bool job_report(struct job *job, struct worker *worker, const brood_end *end)
 {
     /* Which records are wanted: all, or of the lowest item so far; deaths always, since they count as attempts. */
@@ -235,8 +241,9 @@ bool job_report(struct job *job, struct worker *worker, const brood_end *end)
         return false;
     failure->end = *end;
     failure->next = atomic_load(&job->failures);
-    while (!atomic_compare_exchange_weak(&job->failures, &failure->next, failure))
-        continue;
+    do
+        failure->death = newest_death(failure->next);
+    while (!atomic_compare_exchange_weak(&job->failures, &failure->next, failure));
     worker->report = NULL;
     return true;
 }
@@ -258,12 +265,13 @@ static int deaths_of(const struct job *job, size_t item, int pid, const brood_en
 {
     int deaths = 0;
     *recorded = NULL;
-    for (const struct failure *failure = atomic_load(&job->failures); failure; failure = failure->next) {
-        if (failure->end.index != item || failure->end.how == BROOD_FAILED)
+    const struct failure *death = newest_death(atomic_load(&job->failures));
+    for (; death; death = death->death) {
+        if (death->end.index != item)
             continue;
         deaths++;
-        if (failure->end.pid == pid)
-            *recorded = &failure->end;
+        if (death->end.pid == pid)
+            *recorded = &death->end;
     }
     return deaths;
 }

@@ -31,7 +31,8 @@ struct worker;
 /* How an item's run ended that did not return 0. Pushed by one CAS, never taken out until the job is freed. */
 struct failure {
     struct failure *next;
-    brood_end end; /* index: the item */
+    struct failure *death; /* the newest before it that was no BROOD_FAILED, in the same list; NULL: none */
+    brood_end end;         /* index: the item */
 };
 
 struct lane {
