@@ -173,6 +173,7 @@ static int start_worker(struct keeper *keeper, uint32_t index)
     memset(&worker->note, 0, sizeof worker->note);
     atomic_store(&worker->item, 0);
     atomic_store(&worker->served, false);
+    atomic_store(&worker->prepares, false);
     atomic_store(&worker->ready, false);
     atomic_store(&worker->verdict, 0);
     atomic_store(&worker->turn.word, atomic_load(&worker->turn.word) / TURN_STATES * TURN_STATES);
@@ -262,10 +263,12 @@ static void break_pool(struct keeper *keeper, const char *why)
     atomic_store(&pool->broken, 1);
 }
 
-/* The pool's `begin` did not return 0: the next worker's would not either. */
+/* The pool's `begin` did not return 0: the next worker's would not either. One that failed before that lacked something
+ * for a moment. */
 static bool is_unfit(const struct worker *worker, const brood_end *end)
 {
-    return !atomic_load(&worker->ready) && (end->how == BROOD_FAILED || end->how == BROOD_EXITED);
+    return worker->pool->begin && atomic_load(&worker->prepares) && !atomic_load(&worker->ready) &&
+           (end->how == BROOD_FAILED || end->how == BROOD_EXITED);
 }
 
 /* Whether so many workers have died in so short a time that the pool gives up; this was one of them. */

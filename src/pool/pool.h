@@ -40,7 +40,8 @@ struct worker {
     _Atomic uint64_t chunk;  /* the chunk, or the call's number, that it claims or has; named before it is claimed */
     _Atomic uint64_t item;   /* map: the item it runs, + 1; 0: it has begun none of this chunk. Call: 1: begun */
     _Atomic bool served;     /* it has run a chunk or a call to its end */
-    _Atomic bool ready;      /* the pool's `begin` has returned 0 in it */
+    _Atomic bool prepares;   /* the pool's `begin`, if it has one, is next, or was */
+    _Atomic bool ready;      /* ... and has returned 0 in it */
     _Atomic int32_t verdict; /* a brood_how: why the keeper killed it; 0: it did not */
     struct turn turn;
     _Atomic uint32_t cpu;      /* where it was last seen, + 1: wait/spin.h */

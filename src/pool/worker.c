@@ -570,6 +570,7 @@ int worker_main(void *arg)
     worker_here = worker;
     memset(&task_here, 0, sizeof task_here); /* this pool may be a task's, forked with it */
     keeper_here = (pid_t)(uint32_t)atomic_load(&slot_of(atomic_load(&worker->slot))->claim);
+    atomic_store(&worker->prepares, true);
     int failed = run_hook(pool, pool->begin, "begin");
     if (failed)
         return failed;
