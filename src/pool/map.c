@@ -185,8 +185,10 @@ static int make_job(struct map *map, const char *call, brood_task *task)
     pthread_mutex_unlock(&owner->guard);
     if (failed < 0)
         return no_memory(map, call);
-    map->job = job_create(map->pool, held, map->count, choose_chunk(map), atomic_load(&map->pool->wanted),
-                          map->options.ends != NULL);
+    map->retired = malloc(sizeof *map->retired);
+    map->job = !map->retired ? NULL
+                             : job_create(map->pool, held, map->count, choose_chunk(map),
+                                          atomic_load(&map->pool->wanted), map->options.ends != NULL);
     if (!map->job) {
         unreserve(owner, held);
         return no_memory(map, call);
@@ -258,18 +260,10 @@ static void retire(struct map *map)
     int64_t end = clock_now() + RETIRE_NS;
     while (job_is_named(job) && clock_now() < end)
         sched_yield();
-    struct retired *retired = malloc(sizeof *retired);
-    while (!retired && job_is_named(job))
-        sched_yield();
     pthread_mutex_lock(&owner->guard);
-    if (retired) {
-        *retired = (struct retired){ .job = job, .next = owner->retired };
-        owner->retired = retired;
-    } else {
-        struct held *held = job->held;
-        job_destroy(job);
-        owner_unreserve(owner, held);
-    }
+    *map->retired = (struct retired){ .job = job, .next = owner->retired };
+    owner->retired = map->retired;
+    map->retired = NULL;
     owner_free_retired(owner, map->pool, false);
     pthread_mutex_unlock(&owner->guard);
 }
@@ -307,6 +301,10 @@ int map_begin(struct map *map, const char *call, brood_task *task)
         job_destroy(map->job);
         map->job = NULL;
         unreserve(map->owner, held);
+    }
+    if (failed < 0) {
+        free(map->retired);
+        map->retired = NULL;
     }
     return failed;
 }

@@ -19,6 +19,7 @@ struct map {
     size_t in_size, out_size, count;
     brood_task_options options;
     struct job *job;
+    struct retired *retired;   /* for when it is over */
     pthread_mutex_t job_guard; /* `job` is taken away with it, and looked into by others than its caller; no other
                                 * guard is taken inside */
     struct progress progress;
