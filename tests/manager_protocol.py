@@ -419,6 +419,19 @@ def gone_while_waiting(server):
     assert one.ask([6, "forget", "l"])[1] == 0
 
 
+def gone_from_barrier(server):
+    """Of one from outside the family nobody knows whether he died."""
+    one, other = Raw(server), Raw(server)
+    numbers = [line.ask([1, "barrier", "b", 2])[2] for line in (one, other)]
+    other.send(cbor2.dumps([2, "barrier.wait", numbers[1], True]))
+    until_one_waits(one)
+    other.socket.close()
+    while one.ask([3, "stat"])[2]["waiting"] != 0:
+        pass
+    assert one.ask([4, "barrier.wait", numbers[0], True])[:2] == [4, "EPIPE"]
+    assert one.ask([5, "forget", "b"])[1] == 0
+
+
 def gone_with_much_ahead(server):
     """Though the server reads no further: what it holds, and what it waits for, is given back."""
     one, other = Raw(server), Raw(server)
@@ -565,8 +578,8 @@ def noise(server):
 
 
 CASES = (every_operation, batches, sessions, keys, waiting, not_taken, unsure, not_sent, gone_while_waiting,
-         gone_with_much_ahead, cancelled_without_end, many_ahead, said_and_done, bad_requests, bad_greetings,
-         bad_frames, slow_readers, noise)
+         gone_from_barrier, gone_with_much_ahead, cancelled_without_end, many_ahead, said_and_done, bad_requests,
+         bad_greetings, bad_frames, slow_readers, noise)
 for case in CASES:
     server = Server()
     witness = Manager(server.address)  # whatever the others do, it is served

@@ -6,10 +6,11 @@
  *
  * Crash rule: a party that dies while it waits breaks the barrier, for all and at once: every wait, those under way and
  * those to come, fails with EOWNERDEAD, until brood_managed_barrier_reset. A party whose time is over breaks it too,
- * and so does brood_managed_barrier_abort: then the others fail with EPIPE. Only a party that waits can be missed: one
- * that dies before it comes is not, so waits that somebody must come to need a timeout. A party that dies when the
- * round is complete, on its way out, is no loss. The server hears of a death from the kernel, as a rule within a
- * millisecond.
+ * and so does brood_managed_barrier_abort: then the others fail with EPIPE. So does a party of another family
+ * (brood_manager_connect) whose connection ends while it waits: EPIPE too, since nobody can know how it ended. Only a
+ * party that waits can be missed: one that dies before it comes is not, so waits that somebody must come to need a
+ * timeout. A party that dies when the round is complete, on its way out, is no loss. The server hears of a death from
+ * the kernel, as a rule within a millisecond.
  *
  * EINVAL, of every call: the barrier is NULL or none, or its process has ended; it is gone (it has neither handle nor
  * name) while one waits. And what brood/manager.h says of every call to the server: its end ends all waits at once.
@@ -31,8 +32,8 @@ BROOD_API int brood_managed_barrier_close(brood_managed_barrier *barrier);
  * 0: comes only if it is the last, and otherwise changes nothing).
  * 0: all have come.  BROOD_CHOSEN (1): the same, for one of them, the last to come.
  * EOWNERDEAD: a party has died, which the sentence names by its process id; it is broken. (The server's death has the
- * same code, and a sentence of its own.)  EPIPE: broken: another's timeout, brood_managed_barrier_abort, or a
- * brood_managed_barrier_reset that ended this wait.  ETIMEDOUT: they did not come in time, and it is broken now, unless
+ * same code, and a sentence of its own.)  EPIPE: broken: another's timeout, or the end of its
+ * connection, brood_managed_barrier_abort, or a brood_managed_barrier_reset that ended this wait.  ETIMEDOUT: they did not come in time, and it is broken now, unless
  * the timeout was 0.  EINVAL: also, the timeout. */
 BROOD_API int brood_managed_barrier_wait(brood_managed_barrier *barrier, int timeout_ms);
 

@@ -16,7 +16,7 @@ static const char *say(const struct gathering *barrier, char *text, size_t size)
     if (barrier->broken == -EOWNERDEAD)
         snprintf(text, size, "it is broken: process %d, which waited there, died", barrier->by);
     else
-        snprintf(text, size, "it is broken: the time of one who waited was over, or it was aborted or reset");
+        snprintf(text, size, "it is broken: the time of one who waited was over, or its line, or it was aborted or reset");
     return text;
 }
 
