@@ -16,13 +16,13 @@ static int set(struct object *object, const struct item *value, struct parcel *r
     return 0;
 }
 
-static int call(struct object *object, struct caller *caller, unsigned method, const struct item *args, unsigned count,
-                struct parcel *reply)
+static int call(struct object *object, struct claimant *claimant, unsigned method, const struct item *args,
+                unsigned count, struct parcel *reply)
 {
     static const unsigned counts[VALUE_METHODS] = {
         [VALUE_SET] = 1, [VALUE_GET] = 0, [VALUE_SWAP] = 1, [VALUE_COMPARE] = 2, [VALUE_ADD] = 1
     };
-    (void)caller;
+    (void)claimant;
     if (method >= VALUE_METHODS || count != counts[method])
         return reply_fail(reply, -EINVAL, "a value has no such method, with %u arguments", count);
     const struct item now = datum_item(&object->value);

@@ -164,10 +164,10 @@ static const struct {
     [SET_CLEAR] = { clear_all, 0, false },
 };
 
-static int call(struct object *object, struct caller *caller, unsigned method, const struct item *args, unsigned count,
-                struct parcel *reply)
+static int call(struct object *object, struct claimant *claimant, unsigned method, const struct item *args,
+                unsigned count, struct parcel *reply)
 {
-    (void)caller;
+    (void)claimant;
     if (method >= SET_METHODS || count != methods[method].count)
         return reply_fail(reply, -EINVAL, "a set has no such method, with %u arguments", count);
     if (methods[method].keyed && !item_is_key(&args[0]))

@@ -59,10 +59,10 @@ static int run_method(void *context, const brood_any *arg, brood_any *result)
     return turn->method->run(turn->self, arg, result);
 }
 
-static int call(struct object *object, struct caller *caller, unsigned method, const struct item *args, unsigned count,
-                struct parcel *reply)
+static int call(struct object *object, struct claimant *claimant, unsigned method, const struct item *args,
+                unsigned count, struct parcel *reply)
 {
-    (void)caller;
+    (void)claimant;
     if (method != CUSTOM_CALL || count != 2 || args[0].kind != BROOD_STRING)
         return reply_fail(reply, -EINVAL, "what is asked of an object is a method's name, and a value");
     struct turn turn = { registry_method(object->custom.type, &args[0]), object->custom.self };

@@ -196,10 +196,10 @@ int dictionary_call(struct mapping *mapping, unsigned number, const struct item 
     return methods[number].call(mapping, args, reply);
 }
 
-static int call(struct object *object, struct caller *caller, unsigned number, const struct item *args, unsigned count,
-                struct parcel *reply)
+static int call(struct object *object, struct claimant *claimant, unsigned number, const struct item *args,
+                unsigned count, struct parcel *reply)
 {
-    (void)caller;
+    (void)claimant;
     return dictionary_call(&object->dictionary, number, args, count, reply);
 }
 

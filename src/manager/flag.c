@@ -8,8 +8,8 @@
 
 static const char not_set[] = "it has not been set";
 
-static int call(struct object *object, struct caller *caller, unsigned method, const struct item *args, unsigned count,
-                struct parcel *reply)
+static int call(struct object *object, struct claimant *claimant, unsigned method, const struct item *args,
+                unsigned count, struct parcel *reply)
 {
     if (method == EVENT_SET && count == 0) {
         object->event.set = true;
@@ -26,16 +26,16 @@ static int call(struct object *object, struct caller *caller, unsigned method, c
         return 0;
     if (!args[0].boolean)
         return reply_fail(reply, -ETIMEDOUT, "%s", not_set);
-    caller_join(caller, object, &object->event.line);
+    claimant_join(claimant, object, &object->event.line);
     return SERVER_LATER;
 }
 
-static void leave(struct caller *caller, bool gone)
+static void leave(struct claimant *claimant, bool gone)
 {
     if (gone)
-        caller_leave(caller);
+        claimant_leave(claimant);
     else
-        caller_refuse(caller, -ETIMEDOUT, not_set);
+        claimant_refuse(claimant, -ETIMEDOUT, not_set);
 }
 
 static void clear(struct object *object)

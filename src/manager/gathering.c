@@ -16,7 +16,8 @@ static const char *say(const struct gathering *barrier, char *text, size_t size)
     if (barrier->broken == -EOWNERDEAD)
         snprintf(text, size, "it is broken: process %d, which waited there, died", barrier->by);
     else
-        snprintf(text, size, "it is broken: the time of one who waited was over, or its line, or it was aborted or reset");
+        snprintf(text, size,
+                 "it is broken: the time of one who waited was over, or its line, or it was aborted or reset");
     return text;
 }
 
@@ -26,10 +27,10 @@ static void send_away(struct gathering *barrier, int broken, int32_t by)
     barrier->broken = broken;
     barrier->by = by;
     while (barrier->line.first)
-        caller_refuse(barrier->line.first, broken, say(barrier, text, sizeof text));
+        claimant_refuse(barrier->line.first, broken, say(barrier, text, sizeof text));
 }
 
-static int wait(struct object *object, struct caller *caller, bool waits, struct parcel *reply)
+static int wait(struct object *object, struct claimant *claimant, bool waits, struct parcel *reply)
 {
     struct gathering *barrier = &object->barrier;
     char text[128];
@@ -41,15 +42,15 @@ static int wait(struct object *object, struct caller *caller, bool waits, struct
     }
     if (!waits)
         return reply_fail(reply, -ETIMEDOUT, "%s", not_all);
-    caller_join(caller, object, &barrier->line);
+    claimant_join(claimant, object, &barrier->line);
     return SERVER_LATER;
 }
 
-static int call(struct object *object, struct caller *caller, unsigned method, const struct item *args, unsigned count,
-                struct parcel *reply)
+static int call(struct object *object, struct claimant *claimant, unsigned method, const struct item *args,
+                unsigned count, struct parcel *reply)
 {
     if (method == BARRIER_WAIT && count == 1 && args[0].kind == BROOD_BOOL)
-        return wait(object, caller, args[0].boolean, reply);
+        return wait(object, claimant, args[0].boolean, reply);
     if (method == BARRIER_WAITING && count == 0) {
         const struct item waiting = item_natural(object->barrier.line.count);
         return reply_item(reply, 0, &waiting);
@@ -71,14 +72,14 @@ static int begin(struct object *object, const struct item *arg, struct parcel *r
     return 0;
 }
 
-static void leave(struct caller *caller, bool gone)
+static void leave(struct claimant *claimant, bool gone)
 {
-    struct gathering *barrier = &caller->object->barrier;
-    int32_t process = caller_process(caller);
+    struct gathering *barrier = &claimant->object->barrier;
+    int32_t process = claimant_process(claimant);
     if (gone)
-        caller_leave(caller);
+        claimant_leave(claimant);
     else
-        caller_refuse(caller, -ETIMEDOUT, not_all);
+        claimant_refuse(claimant, -ETIMEDOUT, not_all);
     send_away(barrier, gone ? -EOWNERDEAD : -EPIPE, process);
 }
 

@@ -13,7 +13,8 @@
 #include <errno.h>
 #include <limits.h>
 
-typedef int hatch_method(struct object *object, struct caller *caller, const struct item *args, struct parcel *reply);
+typedef int hatch_method(struct object *object, struct claimant *claimant, const struct item *args,
+                         struct parcel *reply);
 
 static const char closed[] = "it was shut down", no_room[] = "there was no room in it to the end",
                   nothing[] = "there was nothing in it to the end", not_done[] = "not all of its items are done with";
@@ -41,17 +42,17 @@ static void append(struct hatch *queue, struct message *message)
 
 /* ---- giving ---- */
 
-/* There is a message, and the caller is prepared: its result, with the item; or no memory for that, and it stays. */
-static int give(struct object *object, struct caller *caller, struct parcel *reply)
+/* There is a message, and the claimant is prepared: its result, with the item; or no memory for that, and it stays. */
+static int give(struct object *object, struct claimant *claimant, struct parcel *reply)
 {
     struct hatch *queue = &object->queue;
     unsigned deliveries = queue->belt.first->deliveries;
-    struct client *before = reference_answer_to(caller->client);
+    struct client *before = reference_answer_to(claimant->client);
     int result = reply_datum(reply, deliveries > INT_MAX / 2 ? INT_MAX / 2 : (int)deliveries, &queue->belt.first->item);
     reference_answer_to(before);
     if (result < 0)
         return result;
-    struct hold *hold = caller_give(caller, object, 1, false, !is_joinable(object));
+    struct hold *hold = claimant_give(claimant, object, 1, false, !is_joinable(object));
     belt_append(&hold->lent, belt_take_first(&queue->belt));
     queue->lent++;
     return result;
@@ -62,13 +63,13 @@ static void serve_next(struct object *object)
 {
     struct hatch *queue = &object->queue;
     while ((queue->belt.first && queue->getters.first) || (queue->putters.first && has_room(queue))) {
-        struct caller *getter = queue->belt.first ? queue->getters.first : NULL, *putter = queue->putters.first;
+        struct claimant *getter = queue->belt.first ? queue->getters.first : NULL, *putter = queue->putters.first;
         if (getter) {
-            caller_answer(getter, give(object, getter, client_reply(getter->client)));
+            claimant_answer(getter, give(object, getter, client_reply(getter->client)));
         } else {
             append(queue, putter->message);
             putter->message = NULL;
-            caller_answer(putter, 0);
+            claimant_answer(putter, 0);
         }
     }
     if (is_done(queue))
@@ -77,7 +78,7 @@ static void serve_next(struct object *object)
 
 /* ---- methods ---- */
 
-static int put(struct object *object, struct caller *caller, const struct item *args, struct parcel *reply)
+static int put(struct object *object, struct claimant *claimant, const struct item *args, struct parcel *reply)
 {
     struct hatch *queue = &object->queue;
     if (queue->closed)
@@ -93,18 +94,18 @@ static int put(struct object *object, struct caller *caller, const struct item *
         serve_next(object);
         return 0;
     }
-    caller->message = message;
-    caller_join(caller, object, &queue->putters);
+    claimant->message = message;
+    claimant_join(claimant, object, &queue->putters);
     return SERVER_LATER;
 }
 
-static int get(struct object *object, struct caller *caller, const struct item *args, struct parcel *reply)
+static int get(struct object *object, struct claimant *claimant, const struct item *args, struct parcel *reply)
 {
     struct hatch *queue = &object->queue;
-    if (caller_prepare(caller) < 0)
+    if (claimant_prepare(claimant) < 0)
         return -ENOMEM;
     if (queue->belt.first) {
-        int result = give(object, caller, reply);
+        int result = give(object, claimant, reply);
         serve_next(object);
         return result;
     }
@@ -112,13 +113,13 @@ static int get(struct object *object, struct caller *caller, const struct item *
         return reply_fail(reply, -EPIPE, "%s", closed);
     if (!args[0].boolean)
         return reply_fail(reply, -ETIMEDOUT, "%s", nothing);
-    caller_join(caller, object, &queue->getters);
+    claimant_join(claimant, object, &queue->getters);
     return SERVER_LATER;
 }
 
-static int done(struct object *object, struct caller *caller, const struct item *args, struct parcel *reply)
+static int done(struct object *object, struct claimant *claimant, const struct item *args, struct parcel *reply)
 {
-    struct hold *hold = caller_hold(caller, object);
+    struct hold *hold = claimant_hold(claimant, object);
     (void)args;
     if (!is_joinable(object))
         return reply_fail(reply, -EINVAL, "it is no joinable queue");
@@ -131,7 +132,7 @@ static int done(struct object *object, struct caller *caller, const struct item 
     return 0;
 }
 
-static int join(struct object *object, struct caller *caller, const struct item *args, struct parcel *reply)
+static int join(struct object *object, struct claimant *claimant, const struct item *args, struct parcel *reply)
 {
     if (!is_joinable(object))
         return reply_fail(reply, -EINVAL, "it is no joinable queue");
@@ -139,28 +140,28 @@ static int join(struct object *object, struct caller *caller, const struct item 
         return 0;
     if (!args[0].boolean)
         return reply_fail(reply, -ETIMEDOUT, "%s", not_done);
-    caller_join(caller, object, &object->queue.joiners);
+    claimant_join(claimant, object, &object->queue.joiners);
     return SERVER_LATER;
 }
 
-static void refuse_put(struct caller *putter, int failed, const char *sentence)
+static void refuse_put(struct claimant *putter, int failed, const char *sentence)
 {
     message_drop(putter->message);
     putter->message = NULL;
-    caller_refuse(putter, failed, sentence);
+    claimant_refuse(putter, failed, sentence);
 }
 
-static int shut_down(struct object *object, struct caller *caller, const struct item *args, struct parcel *reply)
+static int shut_down(struct object *object, struct claimant *claimant, const struct item *args, struct parcel *reply)
 {
     struct hatch *queue = &object->queue;
-    (void)caller;
+    (void)claimant;
     (void)args;
     (void)reply;
     queue->closed = true;
     while (queue->putters.first)
         refuse_put(queue->putters.first, -EPIPE, closed);
     while (queue->getters.first) /* there is nothing in it, or nobody would wait */
-        caller_refuse(queue->getters.first, -EPIPE, closed);
+        claimant_refuse(queue->getters.first, -EPIPE, closed);
     return 0;
 }
 
@@ -170,16 +171,16 @@ static int reply_number(struct parcel *reply, uint64_t number)
     return reply_item(reply, 0, &item);
 }
 
-static int count_items(struct object *object, struct caller *caller, const struct item *args, struct parcel *reply)
+static int count_items(struct object *object, struct claimant *claimant, const struct item *args, struct parcel *reply)
 {
-    (void)caller;
+    (void)claimant;
     (void)args;
     return reply_number(reply, object->queue.belt.count);
 }
 
-static int capacity(struct object *object, struct caller *caller, const struct item *args, struct parcel *reply)
+static int capacity(struct object *object, struct claimant *claimant, const struct item *args, struct parcel *reply)
 {
-    (void)caller;
+    (void)claimant;
     (void)args;
     return reply_number(reply, object->queue.most);
 }
@@ -200,12 +201,12 @@ static const struct {
     [QUEUE_CAPACITY] = { capacity, 0 },
 };
 
-static int call(struct object *object, struct caller *caller, unsigned method, const struct item *args, unsigned count,
-                struct parcel *reply)
+static int call(struct object *object, struct claimant *claimant, unsigned method, const struct item *args,
+                unsigned count, struct parcel *reply)
 {
     if (method >= QUEUE_METHODS || count != methods[method].count || (count && args[count - 1].kind != BROOD_BOOL))
         return reply_fail(reply, -EINVAL, "a queue has no such method, with these arguments");
-    return methods[method].call(object, caller, args, reply);
+    return methods[method].call(object, claimant, args, reply);
 }
 
 static int begin(struct object *object, const struct item *arg, struct parcel *reply)
@@ -216,19 +217,19 @@ static int begin(struct object *object, const struct item *arg, struct parcel *r
     return 0;
 }
 
-static void leave(struct caller *caller, bool gone)
+static void leave(struct claimant *claimant, bool gone)
 {
-    struct hatch *queue = &caller->object->queue;
-    bool putter = caller->line == &queue->putters;
-    const char *why = putter ? no_room : caller->line == &queue->getters ? nothing : not_done;
+    struct hatch *queue = &claimant->object->queue;
+    bool putter = claimant->line == &queue->putters;
+    const char *why = putter ? no_room : claimant->line == &queue->getters ? nothing : not_done;
     if (putter) {
-        message_drop(caller->message);
-        caller->message = NULL;
+        message_drop(claimant->message);
+        claimant->message = NULL;
     }
     if (gone)
-        caller_leave(caller);
+        claimant_leave(claimant);
     else
-        caller_refuse(caller, -ETIMEDOUT, why);
+        claimant_refuse(claimant, -ETIMEDOUT, why);
 }
 
 /* The last one that it got, or if it died all of them. What it may have had is told as what it had. */

@@ -1,6 +1,6 @@
 /* manager/host.c: the server's process: what it does first, and what it does when it is asked. */
 #include "manager/bundle.h"
-#include "manager/caller.h"
+#include "manager/claimant.h"
 #include "manager/gateway.h"
 #include "manager/hoard.h"
 #include "manager/listen.h"
@@ -49,7 +49,7 @@ static int stat(const struct host *host, struct parcel *reply)
         brood_any_string("memory"),  brood_any_uint(hoard_used),
         brood_any_string("clients"), brood_any_int(clients),
         brood_any_string("calls"),   brood_any_uint(host->calls),
-        brood_any_string("waiting"), brood_any_uint(callers_waiting),
+        brood_any_string("waiting"), brood_any_uint(claimants_waiting),
     };
     const brood_any map = brood_any_map(pairs, sizeof pairs / sizeof *pairs / 2);
     size_t size;

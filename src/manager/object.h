@@ -3,7 +3,7 @@
 #ifndef MANAGER_OBJECT_H
 #define MANAGER_OBJECT_H
 
-#include "manager/caller.h"
+#include "manager/claimant.h"
 #include "manager/dictionary.h"
 #include "manager/manager.h"
 #include "manager/sequence.h"
@@ -80,19 +80,19 @@ struct object {
 
 /* name: with its article, and without. Functions may be NULL where the type has nothing to do.
  * begin: makes a zeroed one what it is to be, with what its opening has besides the name: 0, or why not. NULL: nothing.
- * call: carries out a request; `caller` is NULL where the type does not wait. copy: 0 or -ENOMEM, into an empty one;
- * NULL: it cannot be copied. clear: gives back all that it has. leave: a caller that waits at it does not want to any
+ * call: carries out a request; `claimant` is NULL where the type does not wait. copy: 0 or -ENOMEM, into an empty one;
+ * NULL: it cannot be copied. clear: gives back all that it has. leave: a claimant that waits at it does not want to any
  * more, and is to be answered, or is gone. lost: so many units of a hold of it end, in that way: it
  * reduces the hold. */
 struct kind {
     const char *article, *name;
     bool waits;
     int (*begin)(struct object *object, const struct item *arg, struct parcel *reply);
-    int (*call)(struct object *object, struct caller *caller, unsigned method, const struct item *args, unsigned count,
-                struct parcel *reply);
+    int (*call)(struct object *object, struct claimant *claimant, unsigned method, const struct item *args,
+                unsigned count, struct parcel *reply);
     int (*copy)(struct object *copy, const struct object *object);
     void (*clear)(struct object *object);
-    void (*leave)(struct caller *caller, bool gone);
+    void (*leave)(struct claimant *claimant, bool gone);
     void (*lost)(struct hold *hold, uint64_t count, enum hold_end end);
 };
 

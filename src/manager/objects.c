@@ -66,13 +66,13 @@ const struct kind *object_kind(const struct object *object)
 void object_release(struct line *line, int result)
 {
     while (line->first)
-        caller_answer(line->first, result);
+        claimant_answer(line->first, result);
 }
 
 void object_dismiss(struct line *line)
 {
     while (line->first)
-        caller_refuse(line->first, -EINVAL, "that object is gone");
+        claimant_refuse(line->first, -EINVAL, "that object is gone");
 }
 
 struct objects *objects_create(const struct manager_limits *limits)
@@ -495,7 +495,7 @@ int objects_check_references(struct object *object, unsigned method, const struc
 static int call_object(const struct objects *objects, struct object *object, struct client *client,
                        const struct request *request, const struct item *args, struct parcel *reply)
 {
-    struct caller *caller = NULL;
+    struct claimant *claimant = NULL;
     if (!object)
         return reply_fail(reply, -EINVAL, "that object is gone");
     const struct kind *kind = object_kind(object);
@@ -503,14 +503,14 @@ static int call_object(const struct objects *objects, struct object *object, str
         return reply_fail(reply, -EINVAL, "that object is %s", kind->article);
     if (request->method == OBJECT_RUN && (kind->waits || object->type == MANAGER_OBJECT))
         return reply_fail(reply, -EINVAL, "no function runs at %s", kind->article);
-    if (kind->waits && !(caller = caller_of(client, true)))
+    if (kind->waits && !(claimant = claimant_of(client, true)))
         return -ENOMEM;
     int failed = objects_check_references(object, request->method, args, request->count, reply);
     if (failed < 0)
         return failed;
     if (request->method == OBJECT_RUN)
         return view_run(object, args, request->count, (int)objects->limits.depth, reply);
-    return kind->call(object, caller, request->method, args, request->count, reply);
+    return kind->call(object, claimant, request->method, args, request->count, reply);
 }
 
 int objects_call(struct objects *objects, struct client *client, const struct request *request,
@@ -541,24 +541,24 @@ bool objects_is_about_loan(const struct request *request)
 
 void objects_settle(struct client *client)
 {
-    struct caller *caller = caller_of(client, false);
-    if (caller)
-        caller_settle(caller);
+    struct claimant *claimant = claimant_of(client, false);
+    if (claimant)
+        claimant_settle(claimant);
 }
 
 void objects_cancel(struct client *client)
 {
-    struct caller *caller = caller_of(client, false);
-    if (caller && caller->object)
-        object_kind(caller->object)->leave(caller, false);
+    struct claimant *claimant = claimant_of(client, false);
+    if (claimant && claimant->object)
+        object_kind(claimant->object)->leave(claimant, false);
 }
 
 void objects_gone(struct objects *objects, struct client *client)
 {
-    struct caller *caller = caller_of(client, false);
+    struct claimant *claimant = claimant_of(client, false);
     reference_end_loans(client, reference_loans(client));
-    if (caller)
-        caller_end(caller);
+    if (claimant)
+        claimant_end(claimant);
     objects_sweep(objects);
 }
 

@@ -27,18 +27,18 @@ struct client *reference_answer_to(struct client *client)
 static bool lend(uint64_t id)
 {
     struct object *object = objects_find(id);
-    struct caller *caller = caller_of(answered, true);
-    if (!object || !caller)
+    struct claimant *claimant = claimant_of(answered, true);
+    if (!object || !claimant)
         return !object;
-    if (caller->loan_count == caller->loan_room) {
-        size_t room = caller->loan_room ? 2 * caller->loan_room : 8;
-        uint64_t *loans = realloc(caller->loans, room * sizeof *loans);
+    if (claimant->loan_count == claimant->loan_room) {
+        size_t room = claimant->loan_room ? 2 * claimant->loan_room : 8;
+        uint64_t *loans = realloc(claimant->loans, room * sizeof *loans);
         if (!loans)
             return false;
-        caller->loans = loans;
-        caller->loan_room = room;
+        claimant->loans = loans;
+        claimant->loan_room = room;
     }
-    caller->loans[caller->loan_count++] = id;
+    claimant->loans[claimant->loan_count++] = id;
     object->loans++;
     return true;
 }
@@ -58,28 +58,28 @@ bool reference_lend(const struct item *item)
 
 size_t reference_loans(const struct client *client)
 {
-    const struct caller *caller = client->own;
-    return caller ? caller->loan_count : 0;
+    const struct claimant *claimant = client->own;
+    return claimant ? claimant->loan_count : 0;
 }
 
 void reference_end_loans(struct client *client, size_t count)
 {
-    struct caller *caller = client->own;
-    if (!caller || count == 0)
+    struct claimant *claimant = client->own;
+    if (!claimant || count == 0)
         return;
     for (size_t i = 0; i < count; i++) {
-        struct object *object = objects_find(caller->loans[i]);
+        struct object *object = objects_find(claimant->loans[i]);
         object->loans--;
         objects_release(object);
     }
-    caller->loan_count -= count;
-    for (size_t i = 0; i < caller->loan_count; i++)
-        caller->loans[i] = caller->loans[i + count];
-    if (caller->loan_count > 0)
+    claimant->loan_count -= count;
+    for (size_t i = 0; i < claimant->loan_count; i++)
+        claimant->loans[i] = claimant->loans[i + count];
+    if (claimant->loan_count > 0)
         return;
-    free(caller->loans);
-    caller->loans = NULL;
-    caller->loan_room = 0;
+    free(claimant->loans);
+    claimant->loans = NULL;
+    claimant->loan_room = 0;
 }
 
 /* ---- values that are kept ---- */
@@ -131,7 +131,7 @@ static void visit_queue(const struct object *object, size_t *values, reference_v
     visit_belt(&object->queue.belt, values, visit, context);
     for (const struct hold *hold = object->holds; hold; hold = hold->next_of_object)
         visit_belt(&hold->lent, values, visit, context);
-    for (const struct caller *putter = object->queue.putters.first; putter && *values > 0; putter = putter->behind)
+    for (const struct claimant *putter = object->queue.putters.first; putter && *values > 0; putter = putter->behind)
         visit_datum(&putter->message->item, values, visit, context);
 }
 

@@ -9,10 +9,10 @@ static const bool methods[LIST_METHODS] = {
     [LIST_LENGTH] = true, [LIST_SLICE] = true, [LIST_SET_SLICE] = true, [LIST_ITEMS] = true,
 };
 
-static int call(struct object *object, struct caller *caller, unsigned method, const struct item *args, unsigned count,
-                struct parcel *reply)
+static int call(struct object *object, struct claimant *claimant, unsigned method, const struct item *args,
+                unsigned count, struct parcel *reply)
 {
-    (void)caller;
+    (void)claimant;
     if (method >= LIST_METHODS || !methods[method])
         return reply_fail(reply, -EINVAL, "an array has no such method");
     if (method == LIST_SET_SLICE && count == 3 && args[2].kind == BROOD_LIST) {

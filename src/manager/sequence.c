@@ -388,10 +388,10 @@ int sequence_call(struct sequence *sequence, unsigned number, const struct item 
     return methods[number].call(sequence, args, reply);
 }
 
-static int call(struct object *object, struct caller *caller, unsigned number, const struct item *args, unsigned count,
-                struct parcel *reply)
+static int call(struct object *object, struct claimant *claimant, unsigned number, const struct item *args,
+                unsigned count, struct parcel *reply)
 {
-    (void)caller;
+    (void)claimant;
     return sequence_call(&object->list, number, args, count, reply);
 }
 

@@ -1,7 +1,7 @@
 /* manager/turnstile.c: locks and conditions, in the server.
  *
- * A caller that waits for the lock stands in `line`, with how often it is to hold it then (`count`); one that waits for
- * a notify in `sleepers`, from where a notify, or the end of its time, brings it into the line: `again`.
+ * A claimant that waits for the lock stands in `line`, with how often it is to hold it then (`count`); one that waits
+ * for a notify in `sleepers`, from where a notify, or the end of its time, brings it into the line: `again`.
  */
 #include "manager/turnstile.h"
 
@@ -14,37 +14,37 @@
 
 static const char not_notified[] = "it was not notified in time";
 
-typedef int turnstile_method(struct object *object, struct caller *caller, const struct item *arg,
+typedef int turnstile_method(struct object *object, struct claimant *claimant, const struct item *arg,
                              struct parcel *reply);
 
-/* The lock is free: it is the caller's. Its result. */
-static int give(struct object *object, struct caller *caller)
+/* The lock is free: it is the claimant's. Its result. */
+static int give(struct object *object, struct claimant *claimant)
 {
     bool inherited = object->lock.inherited;
-    caller_give(caller, object, caller->count, inherited, false);
+    claimant_give(claimant, object, claimant->count, inherited, false);
     return inherited ? BROOD_INHERITED : 0;
 }
 
 /* It is free: the next one's turn. */
 static void serve_next(struct object *object)
 {
-    struct caller *caller = object->lock.line.first;
-    if (!caller || object->holds)
+    struct claimant *claimant = object->lock.line.first;
+    if (!claimant || object->holds)
         return;
-    bool late = caller->again && !caller->notified;
-    int result = give(object, caller);
+    bool late = claimant->again && !claimant->notified;
+    int result = give(object, claimant);
     if (late && result == 0)
-        caller_refuse(caller, -ETIMEDOUT, not_notified);
+        claimant_refuse(claimant, -ETIMEDOUT, not_notified);
     else
-        caller_answer(caller, result);
+        claimant_answer(claimant, result);
 }
 
 /* From those who wait to be notified to those who wait for the lock. */
-static void wake(struct object *object, struct caller *caller, bool notified)
+static void wake(struct object *object, struct claimant *claimant, bool notified)
 {
-    caller_leave(caller);
-    caller->notified = notified;
-    caller_join(caller, object, &object->lock.line);
+    claimant_leave(claimant);
+    claimant->notified = notified;
+    claimant_join(claimant, object, &object->lock.line);
 }
 
 static void pass_notify_on(struct object *object)
@@ -53,9 +53,9 @@ static void pass_notify_on(struct object *object)
         wake(object, object->lock.sleepers.first, true);
 }
 
-static struct hold *held_by(const struct object *object, const struct caller *caller)
+static struct hold *held_by(const struct object *object, const struct claimant *claimant)
 {
-    return object->holds && object->holds->caller == caller ? object->holds : NULL;
+    return object->holds && object->holds->claimant == claimant ? object->holds : NULL;
 }
 
 static int no_holder(struct parcel *reply)
@@ -65,36 +65,37 @@ static int no_holder(struct parcel *reply)
 
 static int timed_out(const struct object *object, char *text, size_t size)
 {
-    snprintf(text, size, "process %d held it to the end", object->holds ? caller_process(object->holds->caller) : 0);
+    snprintf(text, size, "process %d held it to the end",
+             object->holds ? claimant_process(object->holds->claimant) : 0);
     return -ETIMEDOUT;
 }
 
 /* ---- methods ---- */
 
-static int acquire(struct object *object, struct caller *caller, const struct item *arg, struct parcel *reply)
+static int acquire(struct object *object, struct claimant *claimant, const struct item *arg, struct parcel *reply)
 {
-    struct hold *hold = held_by(object, caller);
+    struct hold *hold = held_by(object, claimant);
     char text[64];
     if (hold && object->type == MANAGER_LOCK)
         return reply_fail(reply, -EDEADLK, "this thread holds it already");
-    caller->count = 1;
+    claimant->count = 1;
     if (hold) {
-        caller_give(caller, object, 1, false, false);
+        claimant_give(claimant, object, 1, false, false);
         return 0;
     }
-    if (caller_prepare(caller) < 0)
+    if (claimant_prepare(claimant) < 0)
         return -ENOMEM;
     if (!object->holds)
-        return give(object, caller);
+        return give(object, claimant);
     if (!arg->boolean)
         return reply_fail(reply, timed_out(object, text, sizeof text), "%s", text);
-    caller_join(caller, object, &object->lock.line);
+    claimant_join(claimant, object, &object->lock.line);
     return SERVER_LATER;
 }
 
-static int release(struct object *object, struct caller *caller, const struct item *arg, struct parcel *reply)
+static int release(struct object *object, struct claimant *claimant, const struct item *arg, struct parcel *reply)
 {
-    struct hold *hold = held_by(object, caller);
+    struct hold *hold = held_by(object, claimant);
     (void)arg;
     if (!hold)
         return no_holder(reply);
@@ -105,37 +106,37 @@ static int release(struct object *object, struct caller *caller, const struct it
     return 0;
 }
 
-static int holder(struct object *object, struct caller *caller, const struct item *arg, struct parcel *reply)
+static int holder(struct object *object, struct claimant *claimant, const struct item *arg, struct parcel *reply)
 {
-    const struct item process = item_int(object->holds ? caller_process(object->holds->caller) : 0);
-    (void)caller;
+    const struct item process = item_int(object->holds ? claimant_process(object->holds->claimant) : 0);
+    (void)claimant;
     (void)arg;
     return reply_item(reply, 0, &process);
 }
 
-static int wait(struct object *object, struct caller *caller, const struct item *arg, struct parcel *reply)
+static int wait(struct object *object, struct claimant *claimant, const struct item *arg, struct parcel *reply)
 {
-    struct hold *hold = held_by(object, caller);
+    struct hold *hold = held_by(object, claimant);
     if (!hold)
         return no_holder(reply);
-    if (caller_prepare(caller) < 0)
+    if (claimant_prepare(claimant) < 0)
         return -ENOMEM;
-    caller->count = hold->count;
-    caller->again = true;
+    claimant->count = hold->count;
+    claimant->again = true;
     hold_reduce(hold, hold->count);
     object->lock.inherited = false;
     if (!arg->boolean && !object->lock.line.first) {
-        give(object, caller); /* nobody else wants it */
+        give(object, claimant); /* nobody else wants it */
         return reply_fail(reply, -ETIMEDOUT, "%s", not_notified);
     }
-    caller_join(caller, object, arg->boolean ? &object->lock.sleepers : &object->lock.line);
+    claimant_join(claimant, object, arg->boolean ? &object->lock.sleepers : &object->lock.line);
     serve_next(object);
     return SERVER_LATER;
 }
 
-static int notify(struct object *object, struct caller *caller, const struct item *arg, struct parcel *reply)
+static int notify(struct object *object, struct claimant *claimant, const struct item *arg, struct parcel *reply)
 {
-    if (!held_by(object, caller))
+    if (!held_by(object, claimant))
         return no_holder(reply);
     for (int64_t left = arg->integer; left > 0 && object->lock.sleepers.first; left--)
         pass_notify_on(object);
@@ -154,29 +155,29 @@ static const struct {
     [CONDITION_NOTIFY] = { notify, BROOD_INT },
 };
 
-static int call(struct object *object, struct caller *caller, unsigned method, const struct item *args, unsigned count,
-                struct parcel *reply)
+static int call(struct object *object, struct claimant *claimant, unsigned method, const struct item *args,
+                unsigned count, struct parcel *reply)
 {
     if (method >= (object->type == MANAGER_CONDITION ? LOCK_METHODS : CONDITION_WAIT) ||
         count != (methods[method].kind != BROOD_NIL) || (count == 1 && args[0].kind != methods[method].kind))
         return reply_fail(reply, -EINVAL, "%s has no such method, with these arguments", object_kind(object)->article);
-    return methods[method].call(object, caller, args, reply);
+    return methods[method].call(object, claimant, args, reply);
 }
 
-static void leave(struct caller *caller, bool gone)
+static void leave(struct claimant *claimant, bool gone)
 {
-    struct object *object = caller->object;
+    struct object *object = claimant->object;
     char text[64];
     if (gone) {
-        caller_leave(caller);
-        if (caller->notified)
+        claimant_leave(claimant);
+        if (claimant->notified)
             pass_notify_on(object);
-    } else if (caller->line == &object->lock.sleepers) {
-        wake(object, caller, false);
+    } else if (claimant->line == &object->lock.sleepers) {
+        wake(object, claimant, false);
         serve_next(object);
-    } else if (!caller->again) {
+    } else if (!claimant->again) {
         int failed = timed_out(object, text, sizeof text);
-        caller_refuse(caller, failed, text);
+        claimant_refuse(claimant, failed, text);
     }
 }
 
@@ -184,7 +185,7 @@ static void lost(struct hold *hold, uint64_t count, enum hold_end end)
 {
     struct object *object = hold->object;
     object->lock.inherited |= end != HOLD_UNTAKEN;
-    if (end != HOLD_DIED && hold->caller->notified)
+    if (end != HOLD_DIED && hold->claimant->notified)
         pass_notify_on(object);
     hold_reduce(hold, count);
     serve_next(object);

@@ -14,41 +14,41 @@
 
 static const char none_free[] = "there was no unit to the end";
 
-/* There is one: it is the caller's. Its result. */
-static int give(struct object *object, struct caller *caller)
+/* There is one: it is the claimant's. Its result. */
+static int give(struct object *object, struct claimant *claimant)
 {
     struct units *units = &object->semaphore;
     bool stale = units->stale > 0;
     units->free--;
     units->stale -= stale;
-    caller_give(caller, object, 1, stale, object->type == MANAGER_SEMAPHORE);
+    claimant_give(claimant, object, 1, stale, object->type == MANAGER_SEMAPHORE);
     return stale ? BROOD_INHERITED : 0;
 }
 
 static void serve_next(struct object *object)
 {
     while (object->semaphore.free > 0 && object->semaphore.line.first) {
-        struct caller *caller = object->semaphore.line.first;
-        caller_answer(caller, give(object, caller));
+        struct claimant *claimant = object->semaphore.line.first;
+        claimant_answer(claimant, give(object, claimant));
     }
 }
 
-static int acquire(struct object *object, struct caller *caller, bool waits, struct parcel *reply)
+static int acquire(struct object *object, struct claimant *claimant, bool waits, struct parcel *reply)
 {
-    if (caller_prepare(caller) < 0)
+    if (claimant_prepare(claimant) < 0)
         return -ENOMEM;
     if (object->semaphore.free > 0)
-        return give(object, caller);
+        return give(object, claimant);
     if (!waits)
         return reply_fail(reply, -ETIMEDOUT, "%s", none_free);
-    caller_join(caller, object, &object->semaphore.line);
+    claimant_join(claimant, object, &object->semaphore.line);
     return SERVER_LATER;
 }
 
-static int release(struct object *object, struct caller *caller, struct parcel *reply)
+static int release(struct object *object, struct claimant *claimant, struct parcel *reply)
 {
     if (object->type == MANAGER_BOUNDED_SEMAPHORE) {
-        struct hold *hold = caller_hold(caller, object);
+        struct hold *hold = claimant_hold(claimant, object);
         if (!hold)
             return reply_fail(reply, -EPERM, "this thread holds none of its units");
         hold_reduce(hold, 1);
@@ -60,13 +60,13 @@ static int release(struct object *object, struct caller *caller, struct parcel *
     return 0;
 }
 
-static int call(struct object *object, struct caller *caller, unsigned method, const struct item *args, unsigned count,
-                struct parcel *reply)
+static int call(struct object *object, struct claimant *claimant, unsigned method, const struct item *args,
+                unsigned count, struct parcel *reply)
 {
     if (method == SEMAPHORE_ACQUIRE && count == 1 && args[0].kind == BROOD_BOOL)
-        return acquire(object, caller, args[0].boolean, reply);
+        return acquire(object, claimant, args[0].boolean, reply);
     if (method == SEMAPHORE_RELEASE && count == 0)
-        return release(object, caller, reply);
+        return release(object, claimant, reply);
     if (method != SEMAPHORE_UNITS || count != 0)
         return reply_fail(reply, -EINVAL, "a semaphore has no such method, with these arguments");
     const struct item units = item_natural(object->semaphore.free);
@@ -84,18 +84,18 @@ static int begin(struct object *object, const struct item *arg, struct parcel *r
     return 0;
 }
 
-static void leave(struct caller *caller, bool gone)
+static void leave(struct claimant *claimant, bool gone)
 {
     if (gone)
-        caller_leave(caller);
+        claimant_leave(claimant);
     else
-        caller_refuse(caller, -ETIMEDOUT, none_free);
+        claimant_refuse(claimant, -ETIMEDOUT, none_free);
 }
 
 static void lost(struct hold *hold, uint64_t count, enum hold_end end)
 {
     struct object *object = hold->object;
-    bool told = hold->caller->told;
+    bool told = hold->claimant->told;
     hold_reduce(hold, count);
     if (end == HOLD_DONE)
         return;
