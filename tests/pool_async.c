@@ -381,7 +381,7 @@ static size_t blocks_now(void)
 /* A worker may be killed as it is about to hand in a record of a failure. */
 static void terminate_among_failures(void)
 {
-    enum { FAILURES = 300000 };
+    enum { FAILURES = 100000 };
     size_t blocks = blocks_now();
     brood_end *ends = malloc(FAILURES * sizeof *ends);
     NEED(ends != NULL);
@@ -389,7 +389,7 @@ static void terminate_among_failures(void)
         brood_pool *pool = new_pool(2, 0);
         brood_result *result = CHECK_POINTER(
             brood_pool_map_async(pool, fail, NULL, 0, NULL, 0, FAILURES, &(brood_task_options){ .ends = ends }));
-        pass_us(20000 + i % 7 * 3000);
+        pass_us(10000 + i % 7 * 3000);
         CHECK_RESULT(brood_pool_terminate(pool), 0);
         CHECK(brood_result_wait(result, BROOD_FOREVER) >= 0);
         CHECK_RESULT(brood_result_destroy(result), 0);
