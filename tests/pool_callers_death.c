@@ -502,6 +502,59 @@ static void keepers_killed(void)
     CHECK_EQ((long long)blocks_now(), (long long)before);
 }
 
+static int fail(const void *in, void *out)
+{
+    (void)in;
+    (void)out;
+    return brood_fail(5, "no");
+}
+
+/* Has something of each kind when it is killed: maps that have ended, run and wait, and calls that have ended or wait. */
+static int create_and_ask(void *arg)
+{
+    enum { ITEMS = 20000 };
+    struct scene *scene = arg;
+    static int in[ITEMS], out[ITEMS];
+    static brood_block blocks[MANY];
+    brood_result *result = NULL;
+    brood_pool *pool = CHECK_POINTER(brood_pool_create(2, &(brood_pool_options){ .arg = in, .arg_size = sizeof in }));
+    scene->pool = pool;
+    for (int i = 0; i < MANY; i++)
+        result = CHECK_POINTER(brood_pool_apply_async(pool, fail, in, sizeof *in, out, sizeof *out, NULL));
+    CHECK_RESULT(brood_result_wait(result, BROOD_FOREVER), 1);
+    CHECK_POINTER(brood_pool_map_async(pool, reply, in, sizeof *in, blocks, BROOD_BLOCKS, MANY, NULL));
+    CHECK_POINTER(brood_pool_map_async(pool, stay, &scene, sizeof scene, out, sizeof *out, 1, NULL));
+    CHECK_POINTER(brood_pool_map_async(pool, stay, &scene, sizeof scene, out, sizeof *out, 1, NULL));
+    CHECK(wait_word(&scene->begun, 2, SOON_MS));
+    CHECK_POINTER(brood_pool_map_async(pool, square, in, sizeof *in, out, sizeof *out, ITEMS, NULL));
+    for (int i = 0; i < MANY; i++)
+        CHECK_POINTER(brood_pool_apply_async(pool, square, in, sizeof *in, out, sizeof *out, NULL));
+    atomic_store(&scene->ready, 1);
+    for (;;)
+        pause();
+    return 0;
+}
+
+/* What stays of each pool: itself, its workers' and its creator's records, and the names of four tasks; and for a
+ * while what its keeper was told as it was started. */
+static void creator_leaves_little(void)
+{
+    enum { PARTS = 3 + 4 + 1 };
+    size_t most = blocks_now();
+    for (int round = 0; round < 4; round++) {
+        struct scene *scene = CHECK_POINTER(brood_alloc(sizeof *scene));
+        brood_process *creator = start(create_and_ask, scene, round % 2);
+        CHECK(wait_word(&scene->ready, 1, 2 * SOON_MS));
+        slay(creator);
+        brood_pool *pool = scene->pool;
+        brood_free(scene);
+        most += PARTS;
+        CHECK(wait_until(has_blocks, &most, SOON_MS));
+        CHECK_RESULT(brood_heap_check(), 0);
+        CHECK_RESULT(brood_pool_apply(pool, fail, NULL, 0, NULL, 0, NULL), -EOWNERDEAD);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
@@ -509,6 +562,7 @@ int main(int argc, char **argv)
         { .name = "killed_at_many_tasks", .run = killed_at_many_tasks, .deadline_s = 60 },
         { .name = "killed_anywhere", .run = killed_anywhere, .deadline_s = 60 },
         { .name = "creator_killed", .run = creator_killed },
+        { .name = "creator_leaves_little", .run = creator_leaves_little },
         { .name = "cancelled_in_orphan", .run = cancelled_in_orphan },
         { .name = "keeper_killed", .run = keeper_killed },
         { .name = "creator_stands_still", .run = creator_stands_still, .deadline_s = 60 },

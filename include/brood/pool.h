@@ -21,6 +21,8 @@
  * leaves the pool and its other callers untouched: what it had asked for and has not been begun is not run, what runs
  * is ended as by brood_result_cancel, and the keeper gives back what it had in the region, but for what it may have
  * been handed just then. If the creator is gone the pool is: others' calls fail with EOWNERDEAD, also those that wait.
+ * The keeper then gives back what the creator had in it, but for the pool's own records, by which others know: some
+ * 20 KiB for eight workers, until the family ends. Where the keeper is killed too nothing is given back.
  * If the keeper is killed only the creator can start another: others wait for its next call, half a second long; then
  * it is EAGAIN. So it is after five seconds where the creator is in a call already, but stands still. A caller that
  * makes another program of itself (exec) counts as one until that has ended.

@@ -70,26 +70,20 @@ static void destroy(struct owner *owner, struct call *call)
 
 static void destroy_now(struct owner *owner, struct call *call)
 {
-    if (!call->held) {
-        call_destroy(call);
-        return;
-    }
     pthread_mutex_lock(&owner->guard);
     destroy(owner, call);
     pthread_mutex_unlock(&owner->guard);
 }
 
-/* The same as make, in a place of this process', if it needs one. */
+/* The same as make, in a place of this process'. */
 static struct call *make_held(struct owner *owner, const struct map *map, size_t index, bool own)
 {
-    struct held *held = NULL;
-    if (owner->is_creator)
-        return make(map, NULL, index, own);
+    struct held *held;
     pthread_mutex_lock(&owner->guard);
     int failed = owner_reserve(owner, &held);
     pthread_mutex_unlock(&owner->guard);
     struct call *call = failed < 0 ? NULL : make(map, held, index, own);
-    if (!call && held) {
+    if (!call && failed == 0) {
         pthread_mutex_lock(&owner->guard);
         owner_unreserve(owner, held);
         pthread_mutex_unlock(&owner->guard);

@@ -66,22 +66,19 @@ struct shelf *caller_add_shelf(struct caller *caller, struct shelf *last)
 
 void *held_take(struct held *held, size_t size, bool zeroed)
 {
-    if (!held)
-        return heap_take(size, zeroed);
     held_is(held, HELD_RAW);
     return zeroed ? heap_take_into(&held->block, size) : heap_take_raw_into(&held->block, size);
 }
 
 void held_give(struct held *held, void *block)
 {
-    heap_give(block, held ? &held->block : NULL);
+    heap_give(block, &held->block);
 }
 
 void held_is(struct held *held, uint32_t what)
 {
     atomic_signal_fence(memory_order_seq_cst); /* whoever comes after our death reads these in program order */
-    if (held)
-        atomic_store_explicit(&held->what, what, memory_order_relaxed);
+    atomic_store_explicit(&held->what, what, memory_order_relaxed);
     atomic_signal_fence(memory_order_seq_cst);
 }
 

@@ -1,11 +1,12 @@
 /* pool/caller.h: a process that calls a pool, as all others see it: so that nothing of it is left when it dies.
  *
  * Each process that calls has a record: its rings of calls, and the places where the blocks stand that its calls and
- * maps have taken; a block and its place change as one. The creator's blocks stand nowhere: with it the pool ends.
+ * maps have taken; a block and its place change as one.
  *
  * When the process is gone, in whatever way, the keeper refuses what it had asked for, takes it out of the rack, ends
  * what is run of it, and once no worker is in any of it gives back its blocks, rings and seats, and then the record.
- * Each step may be repeated, by another keeper too.
+ * Each step may be repeated, by another keeper too. With the creator the pool ends, and the keeper gives back last of
+ * all what that had; if it dies before, all that stays.
  */
 #ifndef POOL_CALLER_H
 #define POOL_CALLER_H
@@ -69,7 +70,7 @@ bool caller_is_gone(const struct caller *caller);
 /* More places, behind the last of its shelves; NULL: it has none yet. NULL: no memory. */
 struct shelf *caller_add_shelf(struct caller *caller, struct shelf *last);
 
-/* A block that stands there; held NULL: nowhere. Zeroed, or its bytes are anything. NULL: no memory. And gives it
+/* A block that stands there. Zeroed, or its bytes are anything. NULL: no memory. And gives it
  * back. */
 void *held_take(struct held *held, size_t size, bool zeroed);
 void held_give(struct held *held, void *block);

@@ -52,7 +52,7 @@ struct job {
     int retries;
     int soft_ms, hard_ms; /* of an item; 0: none */
     int64_t max_memory;
-    struct held *held;        /* where the block stands; NULL: nowhere */
+    struct held *held;        /* where the block stands */
     bool limited;             /* one of the three is there */
     bool in_varies, replies;  /* items are blocks; so are results: `out` is an array of brood_block, a copy of ours */
     bool out_is_ours;         /* a copy, zeroed before each attempt */

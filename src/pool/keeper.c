@@ -11,6 +11,7 @@
 #include "os/proc.h"
 #include "os/program.h"
 #include "pool/pool.h"
+#include "pool/task.h"
 #include "process/begin.h"
 #include "process/end.h"
 #include "process/process.h"
@@ -531,6 +532,26 @@ static void end_workers(struct keeper *keeper, bool asked)
     free(keeper->polled);
 }
 
+/* The creator is gone, and so are the workers: nobody uses what it had any more. What others may still look at stays,
+ * the pool itself above all, by which they know. */
+static void forget_creator(struct brood_pool *pool)
+{
+    struct caller *creator = atomic_load(&pool->callers);
+    while (creator && atomic_load(&creator->slot) != pool->creator_slot)
+        creator = atomic_load(&creator->next);
+    orphan(pool);
+    heap_settle();
+    pool_settle_reports(pool);
+    for (uint32_t i = 0; i < atomic_load(&pool->count); i++)
+        task_settle_nests(pool_worker(pool, i));
+    if (creator) {
+        caller_turn_away(pool, creator);
+        caller_clear(pool, creator);
+    }
+    if (pool->arg_copy)
+        heap_give(pool->arg_copy, &pool->arg_copy);
+}
+
 int keeper_main(void *arg)
 {
     struct brood_pool *pool = arg;
@@ -557,9 +578,12 @@ int keeper_main(void *arg)
         reap_strangers(&keeper);
         trace_flush(pool);
     }
-    if (creator_is_gone(&keeper))
+    bool gone = creator_is_gone(&keeper);
+    if (gone)
         orphan(pool);
-    end_workers(&keeper, atomic_load(&pool->closing) == CLOSING_ORDERLY && !creator_is_gone(&keeper));
+    end_workers(&keeper, atomic_load(&pool->closing) == CLOSING_ORDERLY && !gone);
     trace_finish(pool);
+    if (gone || getppid() != pool->creator)
+        forget_creator(pool);
     return 0;
 }

@@ -105,8 +105,6 @@ static int add_places(struct owner *owner)
 int owner_reserve(struct owner *owner, struct held **held)
 {
     *held = NULL;
-    if (owner->is_creator)
-        return 0;
     if (owner->place_count == 0 && add_places(owner) < 0)
         return -ENOMEM;
     *held = owner->places[--owner->place_count];
@@ -115,8 +113,7 @@ int owner_reserve(struct owner *owner, struct held **held)
 
 void owner_unreserve(struct owner *owner, struct held *held)
 {
-    if (held)
-        owner->places[owner->place_count++] = held;
+    owner->places[owner->place_count++] = held;
 }
 
 /* ---- calls ---- */

@@ -74,8 +74,8 @@ static inline bool owner_is_closed(struct owner *owner)
 /* Begins with it; whose caller that is. */
 void owner_begin(struct owner *owner, struct brood_pool *pool, struct caller *caller);
 
-/* A place for a block that this process is about to take; the creator's need none: *held is NULL. 0, or -ENOMEM without
- * a sentence. And gives it back, when the block is gone. Under guard. */
+/* A place for a block that this process is about to take: 0, or -ENOMEM without a sentence. And gives it back, when the
+ * block is gone. Under guard. */
 int owner_reserve(struct owner *owner, struct held **held);
 void owner_unreserve(struct owner *owner, struct held *held);
 

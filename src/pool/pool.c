@@ -229,8 +229,7 @@ static void await_workers(struct brood_pool *pool)
         pool_await_orphan(pool_worker(pool, i), end);
 }
 
-/* A job that a worker still names is there, until the pool has ended. */
-static void settle_reports(struct brood_pool *pool)
+void pool_settle_reports(struct brood_pool *pool)
 {
     for (uint32_t i = 0; i < pool->count; i++) {
         struct worker *worker = pool_worker(pool, i);
@@ -246,6 +245,7 @@ static void discard(struct brood_pool *pool)
     trace_discard(pool);
     if (owner) {
         calls_free(owner);
+        free(owner->places);
         pthread_mutex_destroy(&owner->guard);
         free(owner);
     }
@@ -446,7 +446,7 @@ static void end_processes(struct brood_pool *pool, uint32_t how)
         }
     }
     await_workers(pool);
-    settle_reports(pool);
+    pool_settle_reports(pool);
     trace_finish(pool);
     atomic_store(&pool->ended, POOL_ENDED);
     pool_tell_callers(pool);

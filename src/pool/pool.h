@@ -160,6 +160,10 @@ void pool_tell_callers(struct brood_pool *pool);
 /* The worker is gone and `how` it ended is known: what it was at is settled. May be repeated. */
 void work_settle(struct worker *worker, const brood_end *how);
 
+/* The workers are gone with their pool: so are records that they were about to hand in. While the jobs that they name
+ * are there. */
+void pool_settle_reports(struct brood_pool *pool);
+
 /* The targets of keeper and workers: arg is the pool, and the worker. */
 int keeper_main(void *arg);
 int worker_main(void *arg);

@@ -40,7 +40,7 @@ struct call {
     int64_t max_memory;
     _Atomic bool cancelled; /* it is not wanted any more */
     bool replies;           /* the result is `reply` */
-    struct held *held;      /* where the block stands; NULL: nowhere */
+    struct held *held;      /* where the block stands */
     struct call *next;      /* the caller's, and the next two: of those it has abandoned */
     struct ring *ring;
     uint64_t number;
