@@ -323,9 +323,13 @@ static int finish(brood_result *result)
     int failed = begin_next(imap, "brood_result_destroy");
     if (failed < 0)
         return failed;
-    for (size_t i = 0; i < imap->ahead; i++)
-        if (imap->slots[i].call)
-            ring_take_back(imap->slots[i].ring, imap->slots[i].number);
+    for (size_t i = 0; i < imap->ahead; i++) {
+        struct placed *slot = &imap->slots[i];
+        if (!slot->call)
+            continue;
+        atomic_store(&slot->call->retries, 0); /* a worker's death ends it, too */
+        ring_take_back(slot->ring, slot->number);
+    }
     if (pool_await(&await) < 0)
         for (size_t i = 0; i < imap->ahead; i++)
             call_stop(&imap->slots[i]);
