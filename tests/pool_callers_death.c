@@ -509,7 +509,7 @@ static int fail(const void *in, void *out)
     return brood_fail(5, "no");
 }
 
-/* Has something of each kind when it is killed: maps that have ended, run and wait, and calls that have ended or wait. */
+/* Has something of each kind when it is killed: maps that have ended, run and wait, calls that have ended or wait. */
 static int create_and_ask(void *arg)
 {
     enum { ITEMS = 20000 };

@@ -82,8 +82,10 @@ BROOD_API int brood_result_end(brood_result *result, brood_end *end);
  * EAGAIN: as brood_pool_map. */
 BROOD_API int brood_result_cancel(brood_result *result, int grace_ms);
 
-/* Calls the callbacks (`done`) of this thread's results that are there, as every call does that submits or waits; how
- * many. For loops: BROOD_WAIT_POOL says when there are some. */
+/* Calls the callbacks (`done`) of this thread's results that are there; how many. Every call that waits does the same,
+ * and one that submits does for those among the four oldest results: who only submits calls this now and then. For
+ * loops: BROOD_WAIT_POOL says when there are some. EINVAL: pool is NULL.  EPERM: a task's own pool.  EAGAIN, ENOMEM:
+ * this is the process' first call, and the family's table is full, or there is no memory. */
 BROOD_API int brood_pool_callbacks(brood_pool *pool);
 
 /* Gives the handle back. NULL is fine. EBUSY: something of it has not ended, or another thread is in its `done`, or in
