@@ -191,7 +191,8 @@ static int make_job(struct map *map, const char *call, brood_task *task)
                                           atomic_load(&map->pool->wanted), map->options.ends != NULL);
     if (!map->job) {
         unreserve(owner, held);
-        return no_memory(map, call);
+        no_memory(map, call);
+        return -ENOMEM;
     }
     map->job->work.caller = owner->caller;
     map->job->work.level = work_level(map->options.priority);
