@@ -3,6 +3,7 @@
  */
 #include "harness.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -201,6 +202,48 @@ static void at_its_beginning(void)
     CHECK_EQ((long long)after.blocks, (long long)before.blocks);
 }
 
+static int is_unable(void)
+{
+    return atomic_load((atomic_int *)harness_page());
+}
+
+static int leave_when_told(const void *in, void *out)
+{
+    while (!atomic_load(*(atomic_int *const *)in))
+        pass_us(500);
+    *(int *)out = 7;
+    return 0;
+}
+
+/* No successor can be started for a while, since there is no fork server: that is a shortage like any other. */
+static void without_server(void)
+{
+    atomic_int *unable = harness_page();
+    NEED(brood_init(&(brood_init_options){ .preload = is_unable }) == 0);
+    atomic_int *leave = CHECK_POINTER(brood_alloc(sizeof *leave));
+    brood_pool *pool = CHECK_POINTER(brood_pool_create(1, &(brood_pool_options){ .start = BROOD_FORKSERVER }));
+    int value = 0;
+    brood_result *result = CHECK_POINTER(brood_pool_apply_async(pool, leave_when_told, &leave, sizeof leave, &value,
+                                                                sizeof value, &(brood_task_options){ .retries = 5 }));
+    int server = brood_start_server();
+    NEED(server > 0);
+    atomic_store(unable, 1);
+    kill(server, SIGKILL);
+    CHECK(wait_gone(slay_keeper(pool), 5000));
+    CHECK_RESULT(brood_result_cancel(result, 0), -EAGAIN);
+    CHECK_RESULT(brood_result_wait(result, BROOD_FOREVER), -EAGAIN);
+    CHECK_HAS(brood_error(), "fork server");
+    CHECK_RESULT(brood_pool_apply(pool, leave_when_told, &leave, sizeof leave, &value, sizeof value, NULL), -EAGAIN);
+    CHECK_NULL(brood_pool_create(1, &(brood_pool_options){ .start = BROOD_FORKSERVER }), EOWNERDEAD);
+    atomic_store(unable, 0);
+    atomic_store(leave, 1);
+    CHECK_RESULT(brood_result_wait(result, BROOD_FOREVER), 0);
+    CHECK_EQ(value, 7);
+    CHECK_RESULT(brood_result_destroy(result), 0);
+    CHECK_RESULT(brood_pool_destroy(pool), 0);
+    brood_free(leave);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
@@ -208,6 +251,7 @@ int main(int argc, char **argv)
         { .name = "untied", .run = untied },
         { .name = "untied_busy", .run = untied_busy },
         { .name = "at_its_beginning", .run = at_its_beginning, .deadline_s = 60 },
+        { .name = "without_server", .run = without_server, .no_init = true },
         { .name = NULL },
     };
     return harness_main(argc, argv, cases);

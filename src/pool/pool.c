@@ -131,6 +131,17 @@ static brood_process *start_keeper(struct brood_pool *pool)
     return keeper;
 }
 
+/* Under the owner's guard, or before anyone else sees the pool. 0, or -errno with a sentence: as brood_process_start's,
+ * of which some mean another thing where a pool is asked. */
+static int employ_keeper(struct brood_pool *pool, struct owner *owner)
+{
+    owner->keeper = start_keeper(pool);
+    if (!owner->keeper)
+        return -errno;
+    atomic_store(&pool->keeper, brood_process_pid(owner->keeper));
+    return 0;
+}
+
 bool pool_is_orphaned(struct brood_pool *pool)
 {
     uint32_t lives = POOL_LIVES;
@@ -193,10 +204,11 @@ int pool_keep(struct brood_pool *pool)
     if (failed < 0)
         owner->fallen = 0; /* whoever calls again tries again */
     if (!owner->keeper && failed == 0) {
-        owner->keeper = start_keeper(pool);
-        failed = owner->keeper ? 0 : -errno;
-        if (owner->keeper)
-            atomic_store(&pool->keeper, brood_process_pid(owner->keeper));
+        failed = employ_keeper(pool, owner);
+        if (failed < 0) { /* whatever it was: the pool is usable again when that is over. Its sentence stays */
+            errno = EAGAIN;
+            failed = -EAGAIN;
+        }
     }
     pthread_mutex_unlock(&owner->guard);
     return failed;
@@ -386,7 +398,7 @@ brood_pool *brood_pool_create(int workers, const brood_pool_options *options)
     if (!pool)
         return NULL;
     if (take_options(pool, options) == 0 && trace_open(pool, options ? options->trace : NULL) == 0 &&
-        pool_keep(pool) == 0)
+        employ_keeper(pool, pool->owner) == 0)
         return pool;
     int failed = errno;
     discard(pool);

@@ -169,8 +169,8 @@ int keeper_main(void *arg);
 int worker_main(void *arg);
 
 /* Has the pool a keeper that lives or is starting? If not, its creator starts one; another process waits for that, for
- * a while. 0, or -errno with a sentence: -EOWNERDEAD: the creator is gone; -ECANCELED, without: the pool is being
- * ended. By callers. */
+ * a while. 0, or -errno with a sentence: -EAGAIN: there is none, and none can be started just now; -EOWNERDEAD: the
+ * creator is gone; -ECANCELED, without: the pool is being ended. By callers. */
 int pool_keep(struct brood_pool *pool);
 
 /* A worker whose keeper is gone was killed with it: waits until it is gone too, and gives its slot back. */
