@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static const brood_start methods[] = { BROOD_FORK, BROOD_SPAWN };
@@ -253,6 +254,86 @@ static void end_with_a_reply(void)
     CHECK_EQ((long long)after.blocks, (long long)before.blocks);
 }
 
+enum { FORKED = 16 };
+
+struct forked {
+    brood_pool *pool;
+    atomic_int runs[FORKED];
+};
+
+static int run_once(const void *in, void *out)
+{
+    struct forked *forked = *(struct forked *const *)in;
+    size_t index = brood_task_index();
+    bool first = atomic_fetch_add(&forked->runs[index], 1) == 0;
+    (void)out;
+    CHECK(brood_task_reply(16) != NULL);
+    if (index > 0 || !first)
+        return 0;
+    pid_t copy = fork();
+    int status = -1;
+    if (copy > 0)
+        CHECK_EQ(waitpid(copy, &status, 0), copy);
+    CHECK(copy == 0 || status == 0);
+    return 0;
+}
+
+static int ask_who_forks(const void *in, void *out)
+{
+    struct forked *forked = *(struct forked *const *)in, *items[FORKED];
+    brood_block replies[FORKED] = { { NULL, 0 } };
+    (void)out;
+    for (int i = 0; i < FORKED; i++)
+        items[i] = forked;
+    int failed = brood_pool_map(forked->pool, run_once, items, sizeof *items, replies, BROOD_BLOCKS, FORKED, NULL);
+    for (int i = 0; i < FORKED; i++) {
+        CHECK(replies[i].data != NULL);
+        brood_free(replies[i].data);
+    }
+    return failed;
+}
+
+/* A copy of the worker ends when it comes back from such an item, and has no part in the others. */
+static void copy_inside(void)
+{
+    struct forked *forked = CHECK_POINTER(brood_alloc(sizeof *forked));
+    brood_heap_stats before = { 0 }, after = { 0 };
+    CHECK_RESULT(brood_heap_stat(&before), 0);
+    forked->pool = CHECK_POINTER(brood_pool_create(1, NULL));
+    CHECK_RESULT(brood_pool_apply(forked->pool, ask_who_forks, &forked, sizeof forked, NULL, 0, NULL), 0);
+    for (int i = 0; i < FORKED; i++)
+        CHECK_EQ(atomic_load(&forked->runs[i]), 1);
+    end_pool(forked->pool);
+    CHECK_RESULT(brood_heap_stat(&after), 0);
+    CHECK_EQ((long long)after.blocks, (long long)before.blocks);
+    CHECK_RESULT(brood_heap_check(), 0);
+    brood_free(forked);
+}
+
+/* The copy that `begin` makes comes back first, and is no second worker. */
+static int fork_first(void *arg)
+{
+    (void)arg;
+    pid_t copy = fork();
+    int status = -1;
+    if (copy > 0)
+        CHECK_EQ(waitpid(copy, &status, 0), copy);
+    CHECK(copy == 0 || status == 0);
+    return 0;
+}
+
+static void copy_in_a_hook(void)
+{
+    brood_pool *pool =
+        CHECK_POINTER(brood_pool_create(1, &(brood_pool_options){ .begin = fork_first, .finish = fork_first }));
+    struct depth depth = { pool, 3 };
+    int sum = 0;
+    CHECK_RESULT(brood_pool_apply(pool, descend, &depth, sizeof depth, &sum, sizeof sum, NULL), 0);
+    CHECK_EQ(sum, 7);
+    CHECK_RESULT(brood_pool_join(pool, BROOD_FOREVER), 0);
+    end_pool(pool);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
@@ -261,6 +342,8 @@ int main(int argc, char **argv)
         { .name = "death_inside", .run = death_inside },
         { .name = "death_with_a_reply", .run = death_with_a_reply },
         { .name = "end_with_a_reply", .run = end_with_a_reply },
+        { .name = "copy_inside", .run = copy_inside },
+        { .name = "copy_in_a_hook", .run = copy_in_a_hook },
         { .name = NULL },
     };
     return harness_main(argc, argv, cases);

@@ -12,9 +12,10 @@
  * What workers see: forked ones have the program's memory as it was when the pool was created (or its keeper replaced),
  * spawned ones start afresh. So what tasks are to share, and all that items point to, must lie in the region. A worker
  * lives on after a task: what that leaves behind (a lock it holds, an open file) stays with the worker. The copy of a
- * worker that a task makes by fork ends when it comes back from the task; a worker that a task makes another program of
- * (exec) counts as one that died, and that program is killed within a second. Workers begin with no signal blocked,
- * whatever the creator has blocked, and with SIGTERM and SIGCHLD at their defaults.
+ * worker that a task, `begin` or `finish` makes by fork ends when it comes back from that, and so in an item that a
+ * task asks of its own pool; a worker that a task makes another program of (exec) counts as one that died, and that
+ * program is killed within a second. Workers begin with no signal blocked, whatever the creator has blocked, and with
+ * SIGTERM and SIGCHLD at their defaults.
  *
  * Who may call: any thread of any process of the family that has the pool's address, which is the same in all; calls
  * are served side by side. Each process has its own results and callbacks. What ends the pool or changes its size is

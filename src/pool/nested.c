@@ -127,7 +127,7 @@ static void run_item(const struct map *map, brood_task *task, const struct scrat
     task_here.size = block.size;
     task_here.soft = soft && (!outer.soft || soft < outer.soft) ? soft : outer.soft;
     task_here.reply = scratch->reply;
-    int code = task(block.size || !map->in_size ? block.data : NULL, prepare(map, scratch, item));
+    int code = task_run(task, block.size || !map->in_size ? block.data : NULL, prepare(map, scratch, item));
     task_here = outer;
     *end = (brood_end){ .how = code ? BROOD_FAILED : BROOD_RETURNED, .code = code, .attempt = 1, .index = item };
     end->pid = (int)worker_here->pid;

@@ -11,6 +11,8 @@
 
 struct worker *worker_here;
 
+pid_t task_worker;
+
 struct task_here task_here;
 
 bool task_is_here(void)

@@ -6,7 +6,6 @@
 #include "os/clock.h"
 #include "os/cpu.h"
 #include "os/proc.h"
-#include "os/wiped.h"
 #include "pool/function.h"
 #include "pool/pool.h"
 #include "pool/task.h"
@@ -41,7 +40,6 @@ struct picks {
 };
 
 static pid_t keeper_here; /* the one that started this worker */
-static pid_t pid_here;    /* the worker's, also in a copy of it that a task has made */
 
 /* The function of that name in this process, or NULL with *failed = -errno. */
 static brood_task *task_of(const struct module_function *name, int *failed)
@@ -52,16 +50,6 @@ static brood_task *task_of(const struct module_function *name, int *failed)
     if (*failed == 0)
         memcpy(&task, &address, sizeof task);
     return task;
-}
-
-/* A task may fork and come back twice: the copy is no worker, and ends before it touches what is one's. A fork has
- * wiped what the process knows of itself. */
-static int run_task(brood_task *task, const void *in, void *out)
-{
-    int code = task(in, out);
-    if (atomic_load_explicit(&wiped->process, memory_order_relaxed) != pid_here)
-        _exit(0);
-    return code;
 }
 
 /* ---- turns ---- */
@@ -145,7 +133,7 @@ static int run_noting(struct job *job, brood_task *task, uint64_t item, const vo
     struct worker *worker = worker_here;
     int32_t pid = atomic_load_explicit(&worker->pid, memory_order_relaxed);
     if (!job_is_timed(job))
-        return run_task(task, in, out);
+        return task_run(task, in, out);
     if (!job->limited)
         atomic_store_explicit(&worker->turn.began, clock_now(), memory_order_relaxed);
     int64_t began = atomic_load_explicit(&worker->turn.began, memory_order_relaxed);
@@ -153,7 +141,7 @@ static int run_noting(struct job *job, brood_task *task, uint64_t item, const vo
         atomic_store_explicit(&job->pids[item], pid, memory_order_relaxed);
     if (worker->trace)
         trace_task_begins(worker, job->task, item, began);
-    int code = run_task(task, in, out);
+    int code = task_run(task, in, out);
     int64_t wall = clock_now() - began, wall_us = wall / 1000;
     if (job->walls)
         atomic_store_explicit(&job->walls[item], wall_us < INT32_MAX ? (int32_t)wall_us : INT32_MAX,
@@ -230,7 +218,7 @@ static uint64_t run_items(struct job *job, struct worker *worker, brood_task *ta
             atomic_store_explicit(&worker->item, item, memory_order_release); /* it is in none again */
             break;
         }
-        int code = noting ? run_noting(job, task, item, in, out) : run_task(task, in, out);
+        int code = noting ? run_noting(job, task, item, in, out) : task_run(task, in, out);
         if (code != 0 || worker->note.why[0])
             report(job, worker, item, code);
         if (job->limited)
@@ -327,7 +315,7 @@ static void run_call(struct worker *worker, struct call *call)
     task_here.reply = call->replies ? &call->reply : NULL;
     if (worker->trace && task && wanted)
         trace_task_begins(worker, call->task, call->index, call->began);
-    int code = task && wanted ? run_task(task, call->in, call->out) : failed;
+    int code = task && wanted ? task_run(task, call->in, call->out) : failed;
     memset(&task_here, 0, sizeof task_here);
     if (__fpending(stdout))
         fflush(stdout);
@@ -551,7 +539,9 @@ static int run_hook(const struct brood_pool *pool, const struct module_function 
         return brood_fail(failed, "the workers lack %s, the %s", what, text);
     }
     memcpy(&hook, &address, sizeof hook);
-    return hook(pool->arg);
+    failed = hook(pool->arg);
+    task_end_copy();
+    return failed;
 }
 
 int worker_main(void *arg)
@@ -565,8 +555,8 @@ int worker_main(void *arg)
     sigprocmask(SIG_SETMASK, &none, NULL);
     child_offer_to_oom_killer();
     atomic_store(&worker->served, false);
-    pid_here = getpid();
-    atomic_store(&worker->pid, pid_here);
+    task_worker = getpid();
+    atomic_store(&worker->pid, task_worker);
     worker_here = worker;
     memset(&task_here, 0, sizeof task_here); /* this pool may be a task's, forked with it */
     keeper_here = (pid_t)(uint32_t)atomic_load(&slot_of(atomic_load(&worker->slot))->claim);
