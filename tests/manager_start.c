@@ -236,6 +236,28 @@ static void too_many_locks(void)
     CHECK_RESULT(brood_manager_destroy(manager), 0);
 }
 
+static int has_term_blocked(void *arg)
+{
+    sigset_t mask;
+    (void)arg;
+    sigprocmask(SIG_SETMASK, NULL, &mask);
+    return sigismember(&mask, SIGTERM);
+}
+
+/* A server begins with SIGTERM held back, and it alone of what the fork server makes. */
+static void first_of_the_fork_server(void)
+{
+    brood_manager *manager = start(BROOD_FORKSERVER);
+    brood_end end = { .code = -1 };
+    brood_process *process = CHECK_POINTER(
+        brood_process_start(has_term_blocked, NULL, 0, &(brood_process_options){ .start = BROOD_FORKSERVER }));
+    NEED(process != NULL);
+    CHECK_RESULT(brood_process_join(process, &end, BROOD_FOREVER), 0);
+    CHECK_RESULT(brood_process_close(process), 0);
+    CHECK_EQ(end.code, 0);
+    CHECK_RESULT(brood_manager_destroy(manager), 0);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
@@ -250,6 +272,7 @@ int main(int argc, char **argv)
         { .name = "wrong_calls", .run = wrong_calls },
         { .name = "before_init", .run = before_init, .no_init = true },
         { .name = "too_many_locks", .run = too_many_locks },
+        { .name = "first_of_the_fork_server", .run = first_of_the_fork_server },
         { .name = NULL },
     };
     return harness_main(argc, argv, cases);

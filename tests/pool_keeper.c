@@ -244,6 +244,41 @@ static void without_server(void)
     brood_free(leave);
 }
 
+static int has_term_blocked(void *arg)
+{
+    sigset_t mask;
+    (void)arg;
+    sigprocmask(SIG_SETMASK, NULL, &mask);
+    return sigismember(&mask, SIGTERM);
+}
+
+static void check_unblocked(void)
+{
+    brood_end end = { .code = -1 };
+    brood_process *process =
+        brood_process_start(has_term_blocked, NULL, 0, &(brood_process_options){ .start = BROOD_FORKSERVER });
+    NEED(CHECK_POINTER(process) != NULL);
+    CHECK_RESULT(brood_process_join(process, &end, BROOD_FOREVER), 0);
+    CHECK_RESULT(brood_process_close(process), 0);
+    CHECK_EQ(end.code, 0);
+}
+
+/* A keeper is poked by SIGTERM, and begins with that held back: this one alone, whoever needs the fork server first. */
+static void poked_as_it_begins(void)
+{
+    enum { ROUNDS = 20 };
+    for (int round = 0; round < ROUNDS; round++) {
+        brood_pool *pool = CHECK_POINTER(brood_pool_create(1, &(brood_pool_options){ .start = BROOD_FORKSERVER }));
+        int keeper = brood_pool_keeper(pool);
+        NEED(keeper > 0);
+        kill(keeper, SIGTERM);
+        check_works(pool, 0);
+        CHECK_EQ(brood_pool_keeper(pool), keeper);
+        check_unblocked();
+        CHECK_RESULT(brood_pool_destroy(pool), 0);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
@@ -252,6 +287,7 @@ int main(int argc, char **argv)
         { .name = "untied_busy", .run = untied_busy },
         { .name = "at_its_beginning", .run = at_its_beginning, .deadline_s = 60 },
         { .name = "without_server", .run = without_server, .no_init = true },
+        { .name = "poked_as_it_begins", .run = poked_as_it_begins },
         { .name = NULL },
     };
     return harness_main(argc, argv, cases);

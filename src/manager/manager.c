@@ -90,8 +90,8 @@ static struct brood_manager *lay_out(const brood_manager_options *options)
     return manager;
 }
 
-/* By the fork server rather than fork where there are other threads now, whose locks it would hand on torn. SIGTERM is
- * held back until the server has a handler of its own. */
+/* By the fork server rather than fork where there are other threads now, whose locks it would hand on torn. No
+ * SIGTERM reaches the server before it has a handler of its own. */
 static brood_process *start_server(struct brood_manager *manager)
 {
     brood_start start = (brood_start)manager->start;
@@ -101,14 +101,8 @@ static brood_process *start_server(struct brood_manager *manager)
     }
     char name[SLOT_NAME];
     snprintf(name, sizeof name, "%.19s server", manager->name);
-    sigset_t term, before;
-    sigemptyset(&term);
-    sigaddset(&term, SIGTERM);
-    pthread_sigmask(SIG_BLOCK, &term, &before);
     const brood_process_options options = { .name = name, .start = start };
-    brood_process *server = process_start(host_main, manager, 0, &options, HANDLE_INTERNAL, NULL);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return server;
+    return process_start(host_main, manager, 0, &options, HANDLE_SERVICE, NULL);
 }
 
 /* 0, or -EOWNERDEAD with a sentence: it ended first. */

@@ -109,8 +109,8 @@ bool pool_is_watched(const struct brood_pool *pool)
     return false;
 }
 
-/* By the fork server rather than fork where there are other threads now, whose locks it would hand on torn. SIGTERM is
- * held back: a handler of the program's must not run in it before it has its own. */
+/* By the fork server rather than fork where there are other threads now, whose locks it would hand on torn. A
+ * handler of the program's for SIGTERM must not run in it before it has its own. */
 static brood_process *start_keeper(struct brood_pool *pool)
 {
     brood_start start = (brood_start)pool->start;
@@ -120,15 +120,9 @@ static brood_process *start_keeper(struct brood_pool *pool)
     }
     char name[SLOT_NAME];
     snprintf(name, sizeof name, "%.20s keeper", pool->name);
-    sigset_t term, before;
-    sigemptyset(&term);
-    sigaddset(&term, SIGTERM);
-    pthread_sigmask(SIG_BLOCK, &term, &before);
     /* It survives as far as the start goes: it watches its creator by itself. */
     const brood_process_options options = { .name = name, .start = start, .survives = true };
-    brood_process *keeper = process_start(keeper_main, pool, 0, &options, HANDLE_INTERNAL, NULL);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return keeper;
+    return process_start(keeper_main, pool, 0, &options, HANDLE_SERVICE, NULL);
 }
 
 /* Under the owner's guard, or before anyone else sees the pool. 0, or -errno with a sentence: as brood_process_start's,

@@ -118,15 +118,24 @@ pid_t begin_sibling(slot_id id, const struct child_bond *bond, const struct begi
     const struct lifeline *lines = lifelines();
     struct slot *slot = slot_of(id);
     int line = begin_line();
+    sigset_t term, before, mask = place->mask;
+    sigemptyset(&term);
+    if (slot->ticket->holds_term) {
+        sigaddset(&term, SIGTERM);
+        sigaddset(&mask, SIGTERM);
+    }
+    sigprocmask(SIG_BLOCK, &term, &before); /* here already: the signal may come as soon as there is a pid */
     pid_t pid = child_fork_sibling(&slot->pid);
-    if (pid != 0)
+    if (pid != 0) {
+        sigprocmask(SIG_SETMASK, &before, NULL);
         return pid;
+    }
     wiped_begin();
     lifelines_close(lines, bond->pipe[1]);
     close(place->private_fd);
     if (line >= 0)
         close(line);
-    sigprocmask(SIG_SETMASK, &place->mask, NULL);
+    sigprocmask(SIG_SETMASK, &mask, NULL);
     be_born(id, bond, place->arrived);
     start_inherit((brood_start)slot->ticket->inherited_default);
     run(id, find_target(slot));

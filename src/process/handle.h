@@ -18,6 +18,7 @@
 enum handle_kind {
     HANDLE_CHILD,    /* the user's */
     HANDLE_INTERNAL, /* a child that brood started for itself: not among brood_process_children */
+    HANDLE_SERVICE,  /* the same, which begins with SIGTERM blocked, until it has a handler of its own for that */
     HANDLE_SELF,
     HANDLE_PARENT,
 };

@@ -178,6 +178,7 @@ static int launch(brood_process *process, brood_start method, const brood_proces
     slot_of(process->id)->ticket->tie = bond.tie;
     slot_of(process->id)->ticket->line = bond.pipe[0];
     slot_of(process->id)->ticket->line_file = bond.file;
+    slot_of(process->id)->ticket->holds_term = process->kind == HANDLE_SERVICE;
     pid = make(process, &bond, options);
     if (bond.pipe[0] >= 0)
         close(bond.pipe[0]);
@@ -193,6 +194,19 @@ static int launch(brood_process *process, brood_start method, const brood_proces
     return 0;
 }
 
+/* Only the process itself is to have it from this thread, and not a fork server that is started for it, which would
+ * hand it on to all others: what that makes is told by its ticket. */
+static int launch_service(brood_process *process, brood_start method, const brood_process_options *options)
+{
+    sigset_t term, before;
+    sigemptyset(&term);
+    sigaddset(&term, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &term, &before);
+    int failed = launch(process, method, options);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return failed;
+}
+
 /* From a ticket to a process. 0 or -errno with a sentence. */
 static int start(brood_process *process, brood_start method, const brood_process_options *options)
 {
@@ -204,7 +218,8 @@ static int start(brood_process *process, brood_start method, const brood_process
         if (method == BROOD_FORK || (method == BROOD_SPAWN && process->kind == HANDLE_CHILD))
             child_flush();
         handles_hold();
-        failed = launch(process, method, options);
+        failed = process->kind == HANDLE_SERVICE ? launch_service(process, method, options)
+                                                 : launch(process, method, options);
         if (failed == 0)
             handle_list(process);
         handles_let_go();

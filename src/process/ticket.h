@@ -17,9 +17,10 @@ struct ticket {
     struct module_function *function; /* by the other methods: its name; else NULL */
     void *arg;
     struct setup setup;
-    bool has_setup; /* it asks for something */
-    bool answered;  /* the child tells the outcome in its slot, and the starter waits for that */
-    int32_t method; /* a brood_start, not BROOD_DEFAULT */
+    bool has_setup;  /* it asks for something */
+    bool holds_term; /* it begins with SIGTERM blocked */
+    bool answered;   /* the child tells the outcome in its slot, and the starter waits for that */
+    int32_t method;  /* a brood_start, not BROOD_DEFAULT */
     int32_t inherited_default;
     enum child_tie tie;
     int line; /* the child's end of the pipe that ties it, as the starter has it, or -1; open across exec(2) */
