@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 /* ---- what others may ask for ---- */
@@ -354,6 +355,47 @@ static void no_room(void)
     end_scene(scene);
 }
 
+enum { LARGE = 1 << 20 };
+
+static int count_one(const void *in, void *out)
+{
+    (void)out;
+    atomic_fetch_add(&(*(struct scene *const *)in)->rounds, 1);
+    return 0;
+}
+
+static int map_large(void *arg)
+{
+    struct scene *scene = arg, **items = calloc(LARGE, sizeof *items);
+    NEED(items != NULL);
+    for (int i = 0; i < LARGE; i++)
+        items[i] = scene;
+    check_map(scene->pool, NULL);
+    atomic_store(&scene->ready, 1);
+    int result = brood_pool_map(scene->pool, count_one, items, sizeof *items, NULL, 0, LARGE, NULL);
+    atomic_store(&scene->result, result);
+    free(items);
+    return 0;
+}
+
+/* Whoever is just copying its items when the pool is joined gets all of them or none. */
+static void joined_while_one_asks(void)
+{
+    for (int round = 0; round < 20; round++) {
+        struct scene *scene = new_scene(1);
+        brood_process *process = start(map_large, scene, 0);
+        CHECK(wait_word(&scene->ready, 1, SOON_MS));
+        pass_us(round * 100);
+        CHECK_RESULT(brood_pool_join(scene->pool, BROOD_FOREVER), 0);
+        join(process);
+        if (atomic_load(&scene->result) == 0)
+            CHECK_EQ(atomic_load(&scene->rounds), LARGE);
+        else
+            CHECK_EQ(atomic_load(&scene->result), -EPIPE);
+        end_scene(scene);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
@@ -366,6 +408,7 @@ int main(int argc, char **argv)
         { .name = "one_after_another", .run = one_after_another, .deadline_s = 60 },
         { .name = "come_and_go", .run = come_and_go, .deadline_s = 60 },
         { .name = "no_room", .run = no_room, .deadline_s = 60, .no_init = true },
+        { .name = "joined_while_one_asks", .run = joined_while_one_asks, .deadline_s = 60 },
         { .name = NULL },
     };
     return harness_main(argc, argv, cases);

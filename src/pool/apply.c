@@ -71,8 +71,12 @@ int brood_pool_apply(brood_pool *pool, brood_task *task, const void *in, size_t 
     int result = pool_use(pool, name, true, &map.owner);
     if (result < 0)
         return result;
-    if ((result = map_check(&map, name, task)) == 0 &&
-        (result = call_begin(&placed, &map, name, task, 0, false, NULL)) == 0) {
+    if ((result = map_check(&map, name, task)) == 0)
+        result = call_begin(&placed, &map, name, task, 0, false, NULL);
+    int failed = errno;
+    owner_has_asked(map.owner);
+    errno = failed;
+    if (result == 0) {
         const struct await await = { .pool = pool,
                                      .over = apply_over,
                                      .ask = apply_ask,
@@ -82,7 +86,7 @@ int brood_pool_apply(brood_pool *pool, brood_task *task, const void *in, size_t 
         result = end_call(&placed, &map, pool_await(&await), &end);
         progress_tell(&map.progress, 1, 1, result != 0, true);
     }
-    int failed = errno;
+    failed = errno;
     owner_leave(map.owner);
     errno = failed;
     return result;
@@ -228,6 +232,7 @@ static brood_result *hand_out(struct later *later, int failed, struct owner *own
         result_discard(&later->result);
         later = NULL;
     }
+    owner_has_asked(owner);
     owner_leave(owner);
     errno = error;
     return later ? &later->result : NULL;

@@ -167,6 +167,7 @@ void caller_clear(struct brood_pool *pool, struct caller *caller)
     atomic_store(&caller->results, 0);
     atomic_store(&caller->watched, 0);
     atomic_store(&caller->users, 0);
+    atomic_store(&caller->asking, 0);
     atomic_store(&caller->away, false);
     atomic_store(&caller->slot, 0);
 }

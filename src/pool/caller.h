@@ -47,13 +47,14 @@ struct queue {
 };
 
 /* slot: whose it is; 0: nobody's. Set by the process under the pool's guard, when the rest is ready; cleared by the
- * keeper, last. pid: with it. users, results, watched: by the process; CALLER_CLOSED by the creator. away: it is gone,
+ * keeper, last. pid: with it. users, asking, results, watched: by the process; CALLER_CLOSED by the creator. away: it is gone,
  * and has been turned away; by the keeper. The rest by the process, under its own guard. */
 struct caller {
     struct caller *_Atomic next; /* of a chain that only grows, under the pool's guard */
     _Atomic slot_id slot;
     _Atomic int32_t pid;
     _Atomic unsigned users;   /* threads in a call that submits or waits; CALLER_CLOSED: no more tasks */
+    _Atomic unsigned asking;  /* of these, whose work is not in the rack yet; not counted of the creator's */
     _Atomic unsigned results; /* that it has not destroyed */
     _Atomic uint32_t watched; /* things under way that the keeper must look at: limits, cancelled tasks */
     _Atomic bool away;

@@ -419,6 +419,7 @@ brood_result *brood_pool_imap(brood_pool *pool, brood_task *task, brood_source *
         map.options = *options;
     if (pool_use(pool, name, true, &map.owner) < 0)
         return NULL;
+    owner_has_asked(map.owner); /* its source may itself wait for who joins */
     struct imap *imap = check(name, &map, task, source) < 0 ? NULL : make(name, &map);
     if (imap) {
         imap->task = task;

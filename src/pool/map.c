@@ -577,6 +577,9 @@ int brood_pool_map(brood_pool *pool, brood_task *task, const void *in, size_t in
     if (result < 0)
         return result;
     result = map_begin(&map, call, task);
+    int failed = errno;
+    owner_has_asked(map.owner);
+    errno = failed;
     if (result == 0) {
         const struct await await = { .pool = pool,
                                      .over = is_over,
@@ -586,7 +589,7 @@ int brood_pool_map(brood_pool *pool, brood_task *task, const void *in, size_t in
                                      .deadline = CLOCK_NEVER };
         result = map_end(&map, pool_await(&await));
     }
-    int failed = errno;
+    failed = errno;
     owner_leave(map.owner);
     errno = failed;
     return result;

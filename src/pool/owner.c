@@ -157,6 +157,15 @@ struct owner *pool_stay(struct brood_pool *pool, const char *call)
     return owner;
 }
 
+void owner_has_asked(struct owner *owner)
+{
+    if (owner->is_creator)
+        return;
+    atomic_fetch_sub(&owner->caller->asking, 1);
+    if (owner_is_closed(owner)) /* the pool stays: we are counted as its users still */
+        pool_tell_callers(owner->pool);
+}
+
 /* Its user is counted. */
 static int begin_use(struct owner *owner, const char *call, bool submits)
 {
@@ -170,14 +179,22 @@ static int begin_use(struct owner *owner, const char *call, bool submits)
         results_tell(owner, false, submits);
     if (!submits)
         return 0;
-    if (atomic_load(&pool->broken))
+    if (!owner->is_creator)
+        atomic_fetch_add(&owner->caller->asking, 1);
+    /* Who closes it says so before it looks who asks. */
+    if (!owner->is_creator && owner_is_closed(owner))
+        failed = -ECANCELED;
+    else if (atomic_load(&pool->broken))
         failed = error_set(ENOTRECOVERABLE, "pool '%s' is broken: %s", pool->name, pool->why);
     else if (!pool_is_kept(pool))
         failed = pool_keep(pool);
     if (failed == -ECANCELED) /* another thread has just ended it */
         failed = error_set(EPIPE, "%s: pool '%s' is closed", call, pool->name);
-    if (failed < 0)
+    if (failed < 0) {
+        owner_has_asked(owner);
+        errno = -failed;
         owner_leave(owner);
+    }
     return failed;
 }
 

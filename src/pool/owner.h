@@ -96,6 +96,10 @@ int pool_use(struct brood_pool *pool, const char *call, bool submits, struct own
 int owner_use(struct owner *owner, const char *call, bool submits);
 void owner_leave(struct owner *owner);
 
+/* What such a call that submits asks for is in the rack, or will not be: once for each that began. Until then who joins
+ * the pool waits for it. */
+void owner_has_asked(struct owner *owner);
+
 /* -ECANCELED, or -EOWNERDEAD with a sentence: what has not come of a pool that has ended. 0: it has not. */
 int pool_why_ended(const struct brood_pool *pool);
 

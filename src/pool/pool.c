@@ -516,10 +516,18 @@ int brood_pool_terminate(brood_pool *pool)
     return 0;
 }
 
-/* All that it was asked for has ended. */
+static bool others_ask(const struct brood_pool *pool)
+{
+    bool asks = false;
+    for (struct caller *caller = atomic_load(&pool->callers); caller && !asks; caller = atomic_load(&caller->next))
+        asks = atomic_load(&caller->asking) && atomic_load(&caller->slot) && !caller_is_gone(caller);
+    return asks;
+}
+
+/* All that it was asked for has ended. The rack last: who asks no more has put it there. */
 static bool is_over(struct owner *owner)
 {
-    return results_are_over(owner) && rack_is_over(owner->pool, owner->caller);
+    return !others_ask(owner->pool) && results_are_over(owner) && rack_is_over(owner->pool, owner->caller);
 }
 
 /* seat: where it waits; 0: it does not sleep. */
