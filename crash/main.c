@@ -499,18 +499,17 @@ static bool run_hands(const struct options *options, char *const *chosen, struct
 
 static int usage(FILE *to, int status)
 {
-    fputs(
-        "usage: crashlab [--quick] [--verbose] [--at N] [--seed N] [--jobs N] [--list] [OPERATION...]\n"
-        "Kills a process at every instruction of brood's operations and checks what survives.\n"
-        "  --quick    minutes: a sample of each path, drawn anew each time; a short storm, no repairs of repairs\n"
-        "  --verbose  one line for each kill\n"
-        "  --at N     only at the N-th instruction of each path, to look at a fault again\n"
-        "  --seed N   the sample that an earlier run drew, which names its seed at the beginning\n"
-        "  --jobs N   so many cases at a time, each on one processor; as a rule, as many as there are processors\n"
-        "  --list     the operations\n"
-        "  OPERATION  only those whose names begin so; storm: random kills, with an account\n"
-        "Exit status: 0 nothing was found, 1 something was, 2 wrong usage.\n",
-        to);
+    fputs("usage: crashlab [--quick] [--verbose] [--at N] [--seed N] [--jobs N] [--list] [OPERATION...]\n"
+          "Kills a process at every instruction of brood's operations and checks what survives.\n"
+          "  --quick    minutes: a sample of each path, drawn anew each time; a short storm, no repairs of repairs\n"
+          "  --verbose  one line for each kill\n"
+          "  --at N     only at the N-th instruction of each path, to look at a fault again\n"
+          "  --seed N   the sample that an earlier run drew, which names its seed at the beginning\n"
+          "  --jobs N   so many cases at a time, each on one processor; as a rule, as many as there are processors\n"
+          "  --list     the operations\n"
+          "  OPERATION  only those whose names begin so; storm: random kills, with an account\n"
+          "Exit status: 0 nothing was found, 1 something was, 2 wrong usage.\n",
+          to);
     return status;
 }
 

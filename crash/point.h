@@ -97,8 +97,8 @@ unsigned storm_run(int seconds, bool verbose);
 
 long long point_us(void);
 
-/* The processors that survivors may use: how many; and takes one of them, by its number, for tracer and victim. Call once
- * in each hand of the lab. */
+/* The processors that survivors may use: how many; and takes one of them, by its number, for tracer and victim. Call
+ * once in each hand of the lab. */
 unsigned point_processors(void);
 void point_pin(unsigned number);
 void point_unpin(void);

@@ -450,6 +450,21 @@ def gone_with_much_ahead(server):
         assert one.ask([8, "forget", name])[1] == 0
 
 
+def waits_at_lent(server):
+    """What is only lent to who waits there stays as long as he waits."""
+    line, other = Raw(server), Raw(server)
+    shop, queue = line.ask([1, "dict", None])[2], line.ask([2, "queue", None, 0])[2]
+    assert line.ask([3, "dict.set", shop, "q", cbor2.CBORTag(39, queue)])[1] == 0
+    assert line.ask([4, "close", queue])[1] == 0
+    assert line.ask([5, "dict.pop", shop, "q"])[1] == 0
+    line.send(cbor2.dumps([6, "queue.get", queue, True]))
+    until_one_waits(other)
+    line.send(cbor2.dumps([6, "cancel"]))
+    assert line.receive()[:2] == [6, "ETIMEDOUT"]
+    assert line.ask([7, "stat"])[1] == 0
+    assert line.ask([8, "queue.count", queue])[1] == "EINVAL"
+
+
 def cancelled_without_end(server):
     """Whoever says nothing else holds nobody up; and what has another number is not what waits."""
     one, other = Raw(server), Raw(server)
@@ -578,8 +593,8 @@ def noise(server):
 
 
 CASES = (every_operation, batches, sessions, keys, waiting, not_taken, unsure, not_sent, gone_while_waiting,
-         gone_from_barrier, gone_with_much_ahead, cancelled_without_end, many_ahead, said_and_done, bad_requests,
-         bad_greetings, bad_frames, slow_readers, noise)
+         waits_at_lent, gone_from_barrier, gone_with_much_ahead, cancelled_without_end, many_ahead, said_and_done,
+         bad_requests, bad_greetings, bad_frames, slow_readers, noise)
 for case in CASES:
     server = Server()
     witness = Manager(server.address)  # whatever the others do, it is served

@@ -619,7 +619,8 @@ static bool one_waits(void *context)
     return stats.waiting == 1;
 }
 
-/* However many have called: what their requests and answers took of the region is given back, also of one that waits. */
+/* However many have called: what their requests and answers took of the region is given back, also of one that waits.
+ */
 static void nothing_kept(void)
 {
     enum { LOAD = 200000 }; /* a block of that size would be kept for a thread of the family */

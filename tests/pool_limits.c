@@ -189,8 +189,8 @@ static int print(const void *in, void *out)
     return 0;
 }
 
-/* What a map's tasks have printed is flushed when their turns are over; nobody reads it. `limited`: by that, or by being
- * cancelled. */
+/* What a map's tasks have printed is flushed when their turns are over; nobody reads it. `limited`: by that, or by
+ * being cancelled. */
 static void end_a_flush(const brood_task_options *options, bool limited)
 {
     int fds[2];

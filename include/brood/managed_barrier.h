@@ -32,9 +32,9 @@ BROOD_API int brood_managed_barrier_close(brood_managed_barrier *barrier);
  * 0: comes only if it is the last, and otherwise changes nothing).
  * 0: all have come.  BROOD_CHOSEN (1): the same, for one of them, the last to come.
  * EOWNERDEAD: a party has died, which the sentence names by its process id; it is broken. (The server's death has the
- * same code, and a sentence of its own.)  EPIPE: broken: another's timeout, or the end of its
- * connection, brood_managed_barrier_abort, or a brood_managed_barrier_reset that ended this wait.  ETIMEDOUT: they did not come in time, and it is broken now, unless
- * the timeout was 0.  EINVAL: also, the timeout. */
+ * same code, and a sentence of its own.)  EPIPE: broken: another's timeout, or the end of its connection,
+ * brood_managed_barrier_abort, or a brood_managed_barrier_reset that ended this wait.  ETIMEDOUT: they did not come in
+ * time, and it is broken now, unless the timeout was 0.  EINVAL: also, the timeout. */
 BROOD_API int brood_managed_barrier_wait(brood_managed_barrier *barrier, int timeout_ms);
 
 /* Breaks it: who waits, and who comes, gets EPIPE. One that is broken stays as it is. */

@@ -106,8 +106,8 @@ BROOD_API int brood_manager_destroy(brood_manager *manager);
 /* Has the server listen at an address too, for those outside the family: brood/listener.h has addresses, keys, TLS, and
  * what strangers meet with. Any process of the family may call it, any number of times. Files and relative paths are
  * the server's to open; texts are UTF-8. Without a key whoever reaches the address may do with the objects as he likes:
- * a path is guarded by its folder, a port by nothing. At most 1,000 connections are served at a time; more wait. One that
- * has proved its key, but does not say what a client begins with, is closed after handshake_ms more (0: 10,000).
+ * a path is guarded by its folder, a port by nothing. At most 1,000 connections are served at a time; more wait. One
+ * that has proved its key, but does not say what a client begins with, is closed after handshake_ms more (0: 10,000).
  * 0, and who connects from then on is served.  EADDRINUSE, EACCES, EADDRNOTAVAIL, ENOENT, ENOTSUP, EMFILE, ENFILE: as
  * brood_listener_create says.  ECHILD: the manager is another family's. */
 BROOD_API int brood_manager_listen(brood_manager *manager, const char *address, const brood_listener_options *options);

@@ -83,6 +83,11 @@ static int call_all(struct objects *objects, struct client *client, struct curso
         ++*done;
         size_t size;
         const void *content = parcel_content(reply, &size);
+        if (out->size > reply_most || size > reply_most - out->size) {
+            reply->size = 0;
+            result = reply_fail(reply, -EMSGSIZE, "it is done, but the answers to the batch are too large together");
+            content = parcel_content(reply, &size);
+        }
         if (!content || reserve(out, size + ANSWER_MOST) < 0)
             return -ENOMEM;
         item_write(out, &pair);

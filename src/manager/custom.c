@@ -4,6 +4,7 @@
 #include "manager/registry.h"
 #include "manager/reply.h"
 #include "manager/routine.h"
+#include "process/end.h"
 
 #include <errno.h>
 
@@ -77,8 +78,11 @@ static void clear(struct object *object)
 {
     const struct custom custom = object->custom;
     object->custom = (struct custom){ .type = NULL };
-    if (custom.type && custom.type->end)
-        custom.type->end(custom.self);
+    if (!custom.type || !custom.type->end)
+        return;
+    struct end_note *before = end_note_to(NULL); /* nobody is told how it fails */
+    custom.type->end(custom.self);
+    end_note_to(before);
 }
 
 const struct kind custom_served = {

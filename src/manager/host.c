@@ -97,7 +97,8 @@ static int answer(void *context, struct client *client, const void *content, siz
     }
     const struct cursor arguments = { (const uint8_t *)content + sizeof request, (const uint8_t *)content + size };
     int result = carry_out(host, client, request, arguments, reply);
-    reference_end_loans(client, loans);
+    if (result != SERVER_LATER) /* what it waits at may be lent to it alone */
+        reference_end_loans(client, loans);
     objects_sweep(host->objects);
     return result;
 }

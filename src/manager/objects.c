@@ -1,6 +1,7 @@
 /* manager/objects.c */
 #include "manager/objects.h"
 
+#include "manager/cell.h"
 #include "manager/custom.h"
 #include "manager/reference.h"
 #include "manager/session.h"
@@ -173,7 +174,7 @@ static struct object *make(struct objects *objects, unsigned type)
         objects->count++;
     }
     struct object *object = objects->places[place];
-    uint32_t turn = object->turn + 1;
+    uint32_t turn = object->turn % INT32_MAX + 1; /* ids are positive, and none is 0 */
     *object = (struct object){ .id = (uint64_t)turn << PLACE_BITS | place, .turn = turn, .type = type };
     objects->living++;
     return object;
@@ -461,7 +462,7 @@ static bool is_kin(unsigned type, const struct kind *kind)
     return type < sizeof kinds / sizeof *kinds && kinds[type] && kinds[type]->call == kind->call;
 }
 
-/* Whether that argument is to be kept, not looked for: a key is no reference, nor is what is in a set. */
+/* Whether that argument is to be kept, not looked for or compared: a key is no reference, nor is what is in a set. */
 static bool is_stored(const struct object *object, unsigned method, unsigned argument)
 {
     if (method == OBJECT_RUN)
@@ -469,9 +470,14 @@ static bool is_stored(const struct object *object, unsigned method, unsigned arg
     switch (object->type) {
     case MANAGER_DICT:
     case MANAGER_NAMESPACE:
-        return argument > 0 || method == DICT_UPDATE;
+        return (argument > 0 && (method != DICT_COMPARE || argument > 1)) || method == DICT_UPDATE;
+    case MANAGER_VALUE:
+        return method != VALUE_COMPARE || argument > 0;
+    case MANAGER_ARRAY:
+        return method != LIST_COMPARE || argument > 1;
     case MANAGER_LIST:
-        return method != LIST_REMOVE && method != LIST_INDEX && method != LIST_COUNT;
+        return (method != LIST_COMPARE || argument > 1) && method != LIST_REMOVE && method != LIST_INDEX &&
+               method != LIST_COUNT;
     default:
         return object->type != MANAGER_SET && object->type != MANAGER_OBJECT;
     }

@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#define BYTES_A_VALUE 8
+
 static struct client *answered;
 static uint64_t walks;
 
@@ -114,6 +116,8 @@ static void visit_datum(const struct datum *datum, size_t *values, reference_vis
         visit(context, item.natural);
         return;
     }
+    size_t passed = item.size / BYTES_A_VALUE; /* what is looked through counts, whatever it is */
+    *values = *values > passed ? *values - passed : 0;
     for (struct cursor cursor = { item.bytes, item.bytes + item.size };
          *values > 0 && item_next_reference(&cursor, &id); --*values)
         visit(context, id);

@@ -38,7 +38,7 @@ void write_item(struct out *out, const struct item *item)
         item_write(out, item);
         return;
     }
-    if (out->bytes && item->size <= out->room - out->size)
+    if (out->bytes && out->size <= out->room && item->size <= out->room - out->size)
         memcpy(out->bytes + out->size, item->bytes, item->size);
     out->size += item->size;
 }

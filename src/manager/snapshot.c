@@ -45,7 +45,9 @@ static void add_object(struct graph *graph, struct object *object)
 
 static void add_referred(void *context, uint64_t id)
 {
-    add_object(context, objects_find(id)); /* a reference that is kept has its object */
+    struct object *object = objects_find(id);
+    if (object) /* as a reference that is kept has */
+        add_object(context, object);
 }
 
 /* How many of them have a name. */
@@ -70,8 +72,9 @@ static void write_value(struct out *out, const struct graph *graph, const struct
         write_item(out, item);
     } else if (item->kind == BROOD_REFERENCE) {
         const struct object *object = objects_find(item->natural);
-        const struct item number = { .kind = BROOD_REFERENCE, .natural = object->number };
-        item_write(out, object->walk == graph->walk ? &number : &nil);
+        bool kept = object && object->walk == graph->walk;
+        const struct item number = { .kind = BROOD_REFERENCE, .natural = kept ? object->number : 0 };
+        item_write(out, kept ? &number : &nil);
     } else {
         uint64_t count = item->kind == BROOD_MAP ? 2 * item->natural : item->natural;
         struct cursor cursor = item_inside(item);

@@ -81,7 +81,9 @@ static int take_reply(const struct parcel *reply, const char *call, int outcome,
         return error_set(-outcome, "%s: %.*s", call, (int)size, (const char *)content);
     if (!result || size == 0)
         return outcome;
-    int failed = content ? brood_any_decode(content, size, result) : -ENOMEM;
+    void *copy = content ? malloc(size) : NULL; /* another process can write where it lies */
+    int failed = copy ? brood_any_decode(memcpy(copy, content, size), size, result) : -ENOMEM;
+    free(copy);
     return failed < 0 ? error_set(-failed, "%s: the server has no memory for the value", call) : outcome;
 }
 

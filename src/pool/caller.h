@@ -47,8 +47,8 @@ struct queue {
 };
 
 /* slot: whose it is; 0: nobody's. Set by the process under the pool's guard, when the rest is ready; cleared by the
- * keeper, last. pid: with it. users, asking, results, watched: by the process; CALLER_CLOSED by the creator. away: it is gone,
- * and has been turned away; by the keeper. The rest by the process, under its own guard. */
+ * keeper, last. pid: with it. users, asking, results, watched: by the process; CALLER_CLOSED by the creator. away: it
+ * is gone, and has been turned away; by the keeper. The rest by the process, under its own guard. */
 struct caller {
     struct caller *_Atomic next; /* of a chain that only grows, under the pool's guard */
     _Atomic slot_id slot;

@@ -591,6 +591,7 @@ int brood_pool_map(brood_pool *pool, brood_task *task, const void *in, size_t in
     }
     failed = errno;
     owner_leave(map.owner);
+    free(map.retired); /* NULL, unless it has not begun */
     errno = failed;
     return result;
 }

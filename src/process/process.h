@@ -4,8 +4,9 @@
 
 #include "process/handle.h"
 
-/* As brood_process_start; HANDLE_INTERNAL, _SERVICE: a process of brood's own, which no one else hears of. With a `place`, in the
- * region: its slot stands there before anything lies in the slot, for who is to give it back if we die. */
+/* As brood_process_start; HANDLE_INTERNAL, _SERVICE: a process of brood's own, which no one else hears of. With a
+ * `place`, in the region: its slot stands there before anything lies in the slot, for who is to give it back if we die.
+ */
 brood_process *process_start(brood_target *target, const void *arg, size_t size, const brood_process_options *options,
                              enum handle_kind kind, _Atomic slot_id *place);
 
