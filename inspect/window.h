@@ -1,9 +1,10 @@
 /* window.h: a family's region, read from outside.
  *
  * The region is read by pread(2) from its file, which is that of a process' mapping (/proc/PID/map_files, as root), or
- * of a descriptor (/proc/PID/fd), else from a process' memory (/proc/PID/mem): always read only, and never mapped, since
- * to touch the hole of a mapped sparse file fills it. What is read is a copy, so that what is checked of it stays true,
- * and each address is held against the region's bounds first: what lies there may change at any time, or be nonsense.
+ * of a descriptor (/proc/PID/fd), else from a process' memory (/proc/PID/mem): always read only, and never mapped,
+ * since to touch the hole of a mapped sparse file fills it. What is read is a copy, so that what is checked of it stays
+ * true, and each address is held against the region's bounds first: what lies there may change at any time, or be
+ * nonsense.
  */
 #ifndef INSPECT_WINDOW_H
 #define INSPECT_WINDOW_H
