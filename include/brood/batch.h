@@ -50,12 +50,12 @@ BROOD_API int brood_batch_destroy(brood_batch *batch);
 BROOD_API int brood_batch_call(brood_batch *batch, const void *object, const char *operation, const brood_any *values,
                                int count);
 
-/* Sends the calls, and returns when all are done: how many of them failed, 0 if none did, or there were none. The batch
- * then has their results; the calls themselves are gone, whatever comes of them. Below 0 it has no results:
+/* Sends the calls, and returns when all are done: how many of them failed, 0 if none did, or there were none. The
+ * batch then has their results; the calls themselves are gone, whatever comes of them. Below 0 it has no results:
  * EMSGSIZE, by address: it is larger than the server takes, and nothing has been done.  ENOMEM: also, there is no
- * memory for the answers, and the calls may have been done. (Where the manager's starter has set max_message, results
- * that do not fit into as much together are EMSGSIZE, and their calls have been done.)  And what brood/manager.h says of
- * every call to the server. */
+ * memory for the answers, and the calls may have been done. (Where the manager's starter has set max_message,
+ * results that do not fit into as much together are EMSGSIZE, and their calls have been done.)  And what
+ * brood/manager.h says of every call to the server. */
 BROOD_API int brood_batch_run(brood_batch *batch);
 
 /* What became of the call of that number, as the call by itself would have said: its result, 0 or above, with its value
