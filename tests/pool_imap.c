@@ -399,7 +399,7 @@ int main(int argc, char **argv)
     static const struct test_case cases[] = {
         { .name = "in_order", .run = in_order },
         { .name = "as_they_come", .run = as_they_come },
-        { .name = "endless", .run = endless },
+        { .name = "endless", .run = endless, .deadline_s = 60 },
         { .name = "source_fails", .run = source_fails },
         { .name = "waits_and_closes", .run = waits_and_closes },
         { .name = "terminated", .run = terminated },
