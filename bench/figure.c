@@ -405,9 +405,15 @@ const struct figure figures[] = {
         .brood = manager_get_2_brood,
     },
     {
+        .name = "manager_batch_64",
+        .unit = "us",
+        .what = "the same in batches of 64: put, done, and its result read",
+        .brood = manager_batch_64_brood,
+    },
+    {
         .name = "manager_batch",
         .unit = "us",
-        .what = "the same in batches of 1,000: put, done, and its result read",
+        .what = "the same in batches of 1,000",
         .brood = manager_batch_brood,
         .goal = 0.2,
     },
@@ -418,6 +424,25 @@ const struct figure figures[] = {
         .brood = manager_remote_get_brood,
         .limit = manager_remote_get_limit,
         .limit_is = "24 bytes there and back over a socket pair",
+    },
+    {
+        .name = "manager_remote_tcp",
+        .unit = "us",
+        .what = "the same over TCP, on one machine",
+        .brood = manager_remote_tcp_brood,
+    },
+    {
+        .name = "manager_remote_batch",
+        .unit = "us",
+        .what = "the same over a Unix socket, in batches of 1,000",
+        .brood = manager_remote_batch_brood,
+    },
+    {
+        .name = "manager_beside_100m",
+        .unit = "us",
+        .what = "the longest get of one, while another sets values of 100 MiB",
+        .brood = manager_beside_100m_brood,
+        .worst = true,
     },
     {
         .name = "manager_wake",

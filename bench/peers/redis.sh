@@ -1,16 +1,17 @@
 #!/bin/sh
 # redis.sh --list | FIGURE: a Redis server at a Unix socket on a manager's figures; a peer as bench/peer.h wants it. The
-# client is Redis' own, and one connection; in a batch it has 1,000 requests on the way at once.
+# client is Redis' own, and one connection; in a batch it has as many requests on the way at once.
 set -eu
 
 case "${1:-}" in
     --list)
         command -v redis-server redis-benchmark >/dev/null
-        printf 'manager_remote_get\nmanager_batch\n'
+        printf 'manager_remote_get\nmanager_batch\nmanager_batch_64\nmanager_remote_batch\n'
         exit 0
         ;;
     manager_remote_get) set -- -n 100000 ;;
-    manager_batch) set -- -n 2000000 -P 1000 ;;
+    manager_batch | manager_remote_batch) set -- -n 2000000 -P 1000 ;;
+    manager_batch_64) set -- -n 2000000 -P 64 ;;
     *)
         echo 'usage: redis.sh --list | FIGURE' >&2
         exit 2
