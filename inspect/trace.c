@@ -76,9 +76,9 @@ static void tell_depth(struct trace *trace, const void *object, const char *name
         trace->depths = all;
         all[trace->depth_count++] = (struct depth){ object, ~number };
     }
-    const struct seen_process *first = first_of(&trace->sight);
-    if (trace->depths[i].number != number)
-        spans_counter(&trace->spans, first ? first->pid : 0, name, what, number, now);
+    const struct seen_process *first = first_of(&trace->sight); /* NULL: the family has just ended */
+    if (first && trace->depths[i].number != number)
+        spans_counter(&trace->spans, first->pid, name, what, number, now);
     trace->depths[i].number = number;
 }
 
