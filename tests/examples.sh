@@ -41,12 +41,12 @@ status 0." ]; then
     fi
 }
 
-# crashtest METHOD: each way to end is there with its reason, and the counts are 10,000 together. How many ended by their
-# time is the machine's affair, if that has too much to do.
+# crashtest METHOD: each way to end is there with its reason, and the counts are 10,000 together. How many ended by
+# their time is the machine's affair, if that has too much to do.
 crashtest()
 {
     output=$(BROOD_START_METHOD=$1 timeout 120 "$build/examples/crashtest" 2>&1; echo "status $?.")
-    ways=$(echo "$output" | grep -v '^over memory ' | sed 's/  *[0-9]*  /: /')
+    ways=$(echo "$output" | grep -v '^over memory ' | sed 's/  *[0-9]*  /: /; s/ *$//')
     sum=$(echo "$output" | sed -n 's/^[a-z ]*  *\([0-9]*\)  .*/\1/p' | awk '{ sum += $1 } END { print sum }')
     if [ "$ways" = "$ends" ] && [ "$sum" = 10000 ]; then
         echo "ok crashtest $1"
@@ -57,7 +57,7 @@ crashtest()
     fi
 }
 
-ends='returned: 
+ends='returned:
 failed: input 567 is no number
 exited: called exit with 3
 crashed: killed by SIGABRT (6)
