@@ -1,7 +1,7 @@
 #!/bin/sh
 # newcomer.sh BUILD_DIR: what README tells a newcomer to do, done in a fresh copy of the sources: the demonstration,
-# then README's commands as they stand there, line by line, up to a program of one's own. Only that /usr/local is a folder of
-# ours, and that sudo asks nobody. Of BUILD_DIR only how it was configured counts.
+# then README's commands as they stand there, line by line, up to a program of one's own. Only that /usr/local is a
+# folder of ours, and that sudo asks nobody. Of BUILD_DIR only how it was configured counts.
 set -u
 
 build=${1:?usage: newcomer.sh BUILD_DIR}
